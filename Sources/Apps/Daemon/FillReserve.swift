@@ -6,7 +6,7 @@ import Streaming
 
 /// The rule that stops background fill before it fills the disk.
 package struct FillReserve {
-    /// The share of used space, in percent, above which fill stops.
+    /// The share of used space, in percent, at which fill stops.
     package let limit: Int
     /// False while fill is stopped.
     package private(set) var isFillAllowed = true
@@ -17,7 +17,8 @@ package struct FillReserve {
 
     /// Takes the capacity of the disk into account. Returns true if ``isFillAllowed`` has changed.
     ///
-    /// A stopped fill goes on when two percent below the limit are free again, so that it does not flap.
+    /// Stopped fill resumes only when the share of used space is more than two percentage points below ``limit``, so
+    /// that fill does not stop and resume all the time.
     package mutating func update(_ capacity: StoreCapacity) -> Bool {
         guard capacity.blocks > 0 else { return false }
         let used = capacity.usedPercent

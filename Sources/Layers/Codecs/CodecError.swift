@@ -11,7 +11,7 @@ public enum CodecErrorCode: Hashable, Sendable {
     case truncated
     /// Valid data that the codec does not accept, such as a zstd window over the memory limit or a preset dictionary.
     case unsupported
-    /// A valid zstd frame that is too long to stream: to get any byte, a reader must decode everything before it.
+    /// A valid zstd frame that is too long to stream: to get any byte, a reader must decode the frame up to that byte.
     case undivided
     /// A failed allocation of the codec's own memory.
     case outOfMemory

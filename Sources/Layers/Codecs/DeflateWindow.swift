@@ -9,8 +9,8 @@ import Base
 /// A back-reference spans at most 32 KiB, so only the first 32 KiB of data after the point can refer to the window. The
 /// search decodes this data three times, each time with a substitute window. The bytes of the substitutes encode their
 /// own positions: `low` has the low byte of the position, `inverse` the complement of `low`, and `high` the high byte.
-/// An output byte that differs between `low` and `inverse` was copied from the window. Its position there follows from
-/// the outputs of `low` and `high`.
+/// A byte that differs between the outputs of `low` and `inverse` was copied from the window. The outputs of `low` and
+/// `high` then give the position in the window from which the byte was copied.
 struct DeflateWindow {
     private let decoder = ExtentDecoder()
     private var low = [UInt8](repeating: 0, count: DeflateRestart.windowSize)
@@ -26,8 +26,8 @@ struct DeflateWindow {
         }
     }
 
-    /// Returns `window` with zeros in place of the bytes that the data after the restart point does not refer to. Drops
-    /// such bytes at the start of the window.
+    /// Returns `window` with zeros in place of unneeded bytes, to which the data after the restart point does not
+    /// refer. Leaves out the unneeded bytes at the start of the window.
     ///
     /// - Parameter input: the compressed bytes from the restart point on. They must decode to 32 KiB, or to the end of
     ///   the stream.

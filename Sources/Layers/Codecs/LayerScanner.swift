@@ -52,7 +52,7 @@ public final class LayerScanner {
     /// begins in the middle of a gzip member and ends with it.
     public static let span: UInt64 = 256 << 10
     /// The maximum decoded size of a zstd frame in bytes. The scanner refuses longer frames, because decoding can only
-    /// begin at the start of a frame: to get one byte, a reader must fetch all bytes of the frame before it.
+    /// begin at the start of a frame: to get one byte, a reader must fetch the frame up to that byte.
     public static let longestFrame: UInt64 = 4 << 20
 
     private enum Inner {

@@ -18,20 +18,20 @@ public struct LayerFormatRegistry: Sendable {
         names = formats.map(\.name)
     }
 
-    /// Returns the first format that the layer's description announces; `nil` if the description announces none.
+    /// Returns the first format for which ``LayerFormat/isAnnounced(by:)`` returns true; `nil` if there is none.
     public func format(of layer: LayerDescription) -> (any LayerFormat)? {
         formats.first { $0.isAnnounced(by: layer) }
     }
 
-    /// Returns the digest that pins the layer's index, according to the first format that the description announces;
-    /// `nil` if there is no such format or digest.
+    /// Returns the digest that pins the layer's index, according to the format that ``format(of:)`` returns; `nil` if
+    /// there is no such format or digest.
     public func pin(of layer: LayerDescription) -> Digest? {
         format(of: layer)?.pin(in: layer)
     }
 
-    /// Returns an opener for the first format that the layer's description announces. If the description announces
-    /// none, and `options` allow unverified tables of contents, the opener is for the first format whose
-    /// ``LayerFormat/mayBe(_:)`` returns true.
+    /// Returns an opener for the format that ``format(of:)`` returns. If ``format(of:)`` returns `nil`, and `options`
+    /// allow unverified tables of contents, the opener is for the first format whose ``LayerFormat/mayBe(_:)`` returns
+    /// true.
     ///
     /// - Throws: `unverified` if no format applies.
     public func opener(

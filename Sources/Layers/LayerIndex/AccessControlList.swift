@@ -2,7 +2,8 @@ import Base
 
 /// A POSIX access control list in the form of its extended attribute (linux/posix_acl_xattr.h, version 2).
 ///
-/// It does what ext4 does with the list of a file whose mode changes, because containerd sets the mode last.
+/// When a file's mode changes, ext4 also changes the file's list. ``setMode(_:)`` does the same, because containerd
+/// sets the mode after the list.
 struct AccessControlList {
     /// The tags of entries (linux/posix_acl.h).
     private enum Tag {
@@ -22,7 +23,7 @@ struct AccessControlList {
 
     private var entries: [Entry] = []
 
-    /// Parses a value; returns `nil` for anything else than a list.
+    /// Parses the value of the extended attribute; returns `nil` if `value` is not a list.
     init?(_ value: [UInt8]) {
         let parsed = value.withUnsafeBytes { bytes -> [Entry]? in
             guard bytes.littleEndian(UInt32.self, at: 0) == 2, bytes.count % 8 == 4 else { return nil }
@@ -52,7 +53,8 @@ struct AccessControlList {
 
     var isEmpty: Bool { entries.isEmpty }
 
-    /// True if the list says nothing that the mode does not. The kernel then stores none.
+    /// True if the list has entries only for the owner, the owning group and others. The mode contains the same
+    /// permissions, so the kernel stores no list.
     var isEqualToMode: Bool {
         entries.allSatisfy { $0.tag == Tag.owner || $0.tag == Tag.owningGroup || $0.tag == Tag.other }
     }

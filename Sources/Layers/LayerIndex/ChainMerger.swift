@@ -5,10 +5,13 @@ public enum ChainMerger {
     /// Returns the merged tree of `layers` as an EROFS image. Device slot `i` of the image is `layers[i]`.
     ///
     /// The result equals overlayfs over these layers, one lower directory each. If several layers have an entry of the
-    /// same name, the entry of the uppermost layer wins. Directories merge, with the attributes and extended attributes
-    /// of the uppermost one that has an entry of its own: containerd copies those to a directory that a layer only
-    /// implies. An opaque directory (`trusted.overlay.opaque` = `y`) hides the directories below it, except for a
-    /// layer's root. A whiteout (character device 0:0) hides the entries below it.
+    /// same name, the entry of the uppermost layer wins, but directories merge. A merged directory has the attributes
+    /// and extended attributes of the uppermost layer with an entry for that directory. Layers that only imply the
+    /// directory do not count, because containerd gives an implied directory the attributes from the layers below. A
+    /// directory that was implied before its entry also has the extended attributes from the layers below.
+    ///
+    /// An opaque directory (`trusted.overlay.opaque` = `y`) hides the lower layers' entries at its path, unless it is a
+    /// layer's root. A whiteout (character device 0:0) always hides the lower layers' entries at its path.
     ///
     /// The result has neither whiteouts nor opaque marks. Hard links within a layer remain links, and the merger
     /// recomputes the link counts.

@@ -80,7 +80,7 @@ struct ExtendedAttributeList {
         if !list.isEqualToMode { set(index: ExtendedAttributeName.aclAccessIndex, name: [], value: list.value) }
     }
 
-    /// Removes access control lists without entries: the kernel stores none.
+    /// Removes access control lists without entries, because the kernel does not store such lists.
     mutating func dropEmptyLists() {
         let lists = [ExtendedAttributeName.aclAccessIndex, ExtendedAttributeName.aclDefaultIndex]
         entries.removeAll { entry in

@@ -14,9 +14,12 @@ enum ExtendedAttributeName {
     /// The bytes that follow `trusted.` in the names of overlayfs's own attributes.
     static let overlaySuffix = Array("overlay.".utf8)
     static let opaqueSuffix = Array("overlay.opaque".utf8)
-    /// Our mark of a directory that takes something from the layers below: `y` for all attributes of an implied
-    /// directory, `x` for extended attributes only. Among overlayfs's own names, so that it never comes from a producer
-    /// and never gets into a merged tree.
+    /// The bytes that follow `trusted.` in the name of our own mark. The mark means that a directory takes attributes
+    /// from the layers below: all attributes if its value is `y` (an implied directory), only extended attributes if it
+    /// is `x`.
+    ///
+    /// The name begins with overlayfs's prefix. So the builder ignores the mark in an archive, and the merger drops it
+    /// from the merged tree.
     static let impliedSuffix = Array("overlay.rivulet.implied".utf8)
     static let userIndex: UInt8 = 1
     static let aclAccessIndex: UInt8 = 2

@@ -77,7 +77,8 @@ extension LayerIndexBuilder {
         return flags.contains(.hardLink) && !flags.contains(.resolved)
     }
 
-    /// Makes the first link of each file whose own name is gone the file itself.
+    /// Keeps each file whose own name was replaced but that still has hard links. The node of the first link becomes
+    /// the file, and the other links then refer to that node.
     private mutating func promoteLinks() {
         var owners: [UInt32: UInt32] = [:]
         for link in hardLinks {

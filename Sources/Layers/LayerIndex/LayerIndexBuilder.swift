@@ -34,7 +34,7 @@ public struct LayerIndexBuilder: ~Copyable {
     var extents: [ExtentRecord] = []
     var pieces: [PieceRecord] = []
     var hardLinks: [UInt32] = []
-    /// The total length in bytes of the symbolic links' targets that were followed so far.
+    /// The total ``RootPath/work`` of all paths that were resolved so far.
     private var followedBytes: UInt64 = 0
     private var path: EntryPath
     /// A cache of the directories of the previous path, from the top down. Most entries are in the same directory as
@@ -90,21 +90,26 @@ public struct LayerIndexBuilder: ~Copyable {
     /// Adds an entry.
     ///
     /// - Paths are cleaned as `path.Clean("/" + name)` does. An entry for the root has no effect, as in containerd.
-    /// - Symbolic links of the layer above the last name are followed inside the root.
-    /// - A parent directory without an entry is implied: mode 0755, user 0 and group 0, unless a lower layer has it.
-    /// - If several entries have the same name, the last one wins. A directory that follows a directory replaces its
-    ///   attributes and adds to its extended attributes. Any other entry replaces the old entry with everything below
-    ///   it. An entry below anything but a directory is an error.
+    /// - Symbolic links of the layer are followed inside the layer's root, except for a link at the end of a path.
+    /// - A parent directory without an entry is implied. It has mode 0755, user 0, and group 0 or the group of a parent
+    ///   with the set-group-ID bit. If a lower layer has the directory, ``ChainMerger`` takes the attributes from
+    ///   there.
+    /// - If several entries have the same name, the last one wins. If both the old and the new entry are directories,
+    ///   the new one sets the attributes and adds extended attributes. Otherwise, it replaces the old entry and
+    ///   everything below it.
+    /// - An entry below anything but a directory is an error.
     /// - `.wh.NAME` becomes a character device 0:0 called NAME, and replaces an entry of that name. A later entry NAME
-    ///   replaces the device. A directory then merges with the lower layers' one, which containerd's unpacking does,
-    ///   too. `.wh..wh..opq` makes its directory opaque (`trusted.overlay.opaque`).
+    ///   replaces the device. If the later entry is a directory, it merges with the lower layers' directory NAME, as
+    ///   when containerd unpacks the layer.
+    /// - `.wh..wh..opq` makes the directory that contains it opaque (`trusted.overlay.opaque`).
     /// - A hard link sets the attributes of its target, and drops the target's capabilities as chown(2) does. Links may
-    ///   form chains. Links that precede their target are resolved by ``finish()`` and do not change it.
-    /// - A time before 1970 or after 2262 becomes 1970, as in containerd.
-    /// - Symbolic links have mode 0777, as on Linux. Extended attributes of an unknown namespace are skipped, because
-    ///   Linux could not set them, and `user.*` of anything but files and directories, for the same reason. containerd
-    ///   skips `trusted.*`.
-    /// - A default access control list is inherited inside the layer, and a mode changes an access control list.
+    ///   form chains. A link that precedes its target is resolved by ``finish()`` and does not change the target.
+    /// - A time before 1970 or after 2262 becomes 1970-01-01 00:00:00, as in containerd.
+    /// - Symbolic links have mode 0777, as on Linux.
+    /// - Extended attributes are skipped if Linux could not set them: those of an unknown namespace, and `user.*` of
+    ///   anything but regular files and directories. `trusted.*` is skipped, too, as in containerd.
+    /// - A file inherits the default access control list that its directory has in the same layer. The mode of a file
+    ///   changes the file's access control list.
     public mutating func add(_ entry: LayerEntry) throws(LayerIndexError) {
         try entry.path.withUnsafeBufferPointer { (buffer) throws(LayerIndexError) in
             try add(entry, at: UnsafeRawBufferPointer(buffer))
@@ -163,7 +168,7 @@ public struct LayerIndexBuilder: ~Copyable {
         return node
     }
 
-    /// Returns the path `names` without symbolic links. Follows those of the layer inside its root.
+    /// Resolves the symbolic links in the path `names` inside the layer's root, and returns the resulting path.
     mutating func resolve(_ names: [[UInt8]]) throws(LayerIndexError) -> [[UInt8]] {
         let path = try RootPath(
             names, in: PathView(arena: arena, table: table), limits: limits,
@@ -177,8 +182,8 @@ public struct LayerIndexBuilder: ~Copyable {
         table.find(NameTable.tag(parent: parent, name: name), parent: parent, name: name, in: arena)
     }
 
-    /// The most work for symbolic links that are followed for all entries together. It bounds the work for a layer
-    /// whose every entry lies below a chain of long links.
+    /// The maximum total ``RootPath/work`` of all paths. It limits the work for a layer in which every entry lies below
+    /// a chain of long links.
     private static let maximumFollowedBytes: UInt64 = 64 << 20
 
     /// Returns the directory called `name` in `parent`, and creates it if it is missing.
@@ -210,8 +215,8 @@ public struct LayerIndexBuilder: ~Copyable {
         return node
     }
 
-    /// Returns the node for an entry called `name` in `parent`: the existing directory if the entry is a directory,
-    /// too, or else an empty node.
+    /// Returns the node for an entry called `name` in `parent`. If the entry and an existing node are both directories,
+    /// this is the existing node. Otherwise, it is an empty node.
     private mutating func place(
         _ name: UnsafeRawBufferPointer, in parent: UInt32, isDirectory: Bool
     ) throws(LayerIndexError) -> UInt32 {
@@ -304,7 +309,7 @@ public struct LayerIndexBuilder: ~Copyable {
         arena.nodes[node].modifiedNanoseconds = isInRange ? attributes.modifiedNanoseconds : 0
     }
 
-    /// The first whole second after 1970 whose nanoseconds do not fit in 64 bits.
+    /// The first second since 1970 that a signed 64-bit count of nanoseconds cannot represent completely.
     private static let endOfTime = Int64.max / 1_000_000_000
 
     /// Makes a node a hard link. If the target exists, the link changes the target's attributes, as on a file system.
@@ -452,7 +457,7 @@ public struct LayerIndexBuilder: ~Copyable {
     }
 }
 
-/// The names of a builder for ``RootPath``.
+/// A view of a builder's nodes, in which ``RootPath`` resolves paths.
 private struct PathView: PathTree {
     let arena: NodeArena
     let table: NameTable

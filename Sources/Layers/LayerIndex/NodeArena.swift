@@ -12,7 +12,7 @@ struct NodeArena {
         static let dead = Flags(rawValue: 1)
         /// A node that is only a whiteout so far. An entry of the same name replaces it.
         static let whiteout = Flags(rawValue: 2)
-        /// A node that hides the lower layers' entries of the same name.
+        /// A directory that hides the lower layers' entries at its path.
         static let opaque = Flags(rawValue: 4)
         /// A hard link. Once links are resolved, ``Node/payload`` is the number of the node that it refers to.
         static let hardLink = Flags(rawValue: 8)
@@ -24,7 +24,8 @@ struct NodeArena {
         static let hasContent = Flags(rawValue: 64)
         /// A directory without an entry of its own: it exists only because of the entries below it.
         static let implied = Flags(rawValue: 128)
-        /// A directory with an entry after it was implied: it also has the extended attributes of the layers below.
+        /// A directory that was implied before its entry was added. It also has the extended attributes of the layers
+        /// below.
         static let inherits = Flags(rawValue: 256)
         /// A node to which hard links point, so that it outlives its own name.
         static let linked = Flags(rawValue: 512)

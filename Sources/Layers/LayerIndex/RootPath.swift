@@ -6,7 +6,7 @@ protocol PathTree {
 
     var rootNode: Node { get }
 
-    /// Returns what is called `name` in the directory `parent`.
+    /// Returns the entry called `name` in the directory `parent`.
     func find(_ name: [UInt8], in parent: Node) throws(LayerIndexError) -> PathEntry<Node>
 }
 
@@ -18,22 +18,23 @@ enum PathEntry<Node> {
     case other
 }
 
-/// The resolution of symbolic links inside a root, as containerd does it when it unpacks (continuity, `fs.RootPath`).
+/// The resolution of a path's symbolic links inside a root, as in containerd's unpacking (continuity, `fs.RootPath`).
 ///
-/// The links of a path are replaced pass by pass until none is left. `..` in a link's target is removed from the text,
-/// before anything looks at the directory in front of it. A missing component is no error.
+/// Each pass replaces the links in the path, and the last pass finds none. A `..` in a link's target removes the name
+/// before it, even if that name is a symbolic link or does not exist. A missing component is no error.
 struct RootPath {
-    /// The most symbolic links in one path: continuity's limit.
+    /// The maximum number of symbolic links in one path, as in continuity.
     static let maximumLinks = 255
 
     /// The components of the result, which has no symbolic links.
     private(set) var names: [[UInt8]] = []
-    /// The work of the resolution, in bytes of targets and in components.
+    /// The work of the resolution. Each link that is followed adds the length of its target in bytes, and 8 for each
+    /// component of the target's path from the root.
     private(set) var work: UInt64 = 0
 
     /// Resolves a path. Components `.` and `..` are allowed.
     ///
-    /// - Parameter maximumWork: the most ``work``.
+    /// - Parameter maximumWork: the maximum of ``work``. More work throws ``LayerIndexErrorCode/limit``.
     init<Tree: PathTree>(
         _ path: [[UInt8]], in tree: Tree, limits: IndexLimits, maximumWork: UInt64
     ) throws(LayerIndexError) {

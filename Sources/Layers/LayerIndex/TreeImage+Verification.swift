@@ -6,8 +6,7 @@ extension TreeImage {
     /// - Every directory except the root has exactly one entry that refers to it.
     /// - Names ascend, and `.` and `..` are present and correct.
     /// - Entries and inodes agree on the kind of file.
-    /// - Every directory's link count is correct. For other files, a link count of 1 is not checked, and any other link
-    ///   count is correct.
+    /// - Link counts are correct. A count of 1 is checked only for directories.
     /// - Every inode's attributes, extended attributes, content range and link target can be read.
     ///
     /// Use this for untrusted images and for fuzzing. `limits` bound the work and memory of the call.

@@ -16,10 +16,10 @@ struct TreeMerge {
         var node: UInt32
         var sourceCount: Int
         var depth: Int
-        /// The lowest layer whose entries at this path are all among the sources. Something in an upper layer hides
-        /// those of the layers below it.
+        /// The lowest layer that no upper layer hides at this path.
         var floor: Int
-        /// The attributes that new files inherit from this directory in layers that only imply it, by layer.
+        /// For each layer, the attributes that the layer's entries in this directory inherit from it. See
+        /// ``Unpacked/heritage``.
         var heritage: [Int: Heritage]
     }
 
@@ -46,9 +46,10 @@ struct TreeMerge {
     private var sources: [Source] = []
     /// The node that was created first for each inode with several names. The key combines layer and inode number.
     private var linked: [UInt64: UInt32] = [:]
-    /// The work that may still go into paths of lower layers. See ``RootPath/work``.
+    /// The ``RootPath/work`` that may still go into the lookup of directories in lower layers.
     private var resolutionBudget: UInt64 = 64 << 20
-    /// The number of entries that may still be read. It bounds the work for a tree that contains itself.
+    /// The number of entries that may still be read. This limit ends the merge of a hostile tree in which a directory
+    /// contains itself.
     private var budget: Int
 
     /// Merges `layers`, which come bottom first, and returns the arena of the merged tree.
@@ -153,9 +154,11 @@ struct TreeMerge {
         try addDirectory(node, of: found[...], depth: directory.depth + 1, in: directory)
     }
 
-    /// Makes `node` a directory, and queues the merge of its entries. `found` has the layers' inodes at its path,
-    /// uppermost first. The attributes come from the first directory that is not implied, or else from the first one.
-    /// An opaque directory or a file hides the entries of the directories after it.
+    /// Makes `node` a directory, and queues the merge of the directory's entries. `found` contains the layers' inodes
+    /// at the directory's path, uppermost first. An opaque directory, or a file that is not a directory, hides the
+    /// inodes after it.
+    ///
+    /// The attributes come from the uppermost layer, unless ``fillMarked(_:from:in:)`` has to combine several layers.
     private mutating func addDirectory(
         _ node: UInt32, of found: ArraySlice<Source>, depth: Int, in parent: Pending?
     ) throws(LayerIndexError) {
@@ -193,13 +196,14 @@ struct TreeMerge {
 
     // MARK: - Attributes of directories
 
-    /// The values of our mark.
+    /// The values of the mark on directories that take attributes from the layers below
+    /// (``ExtendedAttributeName/impliedSuffix``). The mark of an opaque directory has the value ``all``, too.
     private enum Mark {
         static let all: UInt8 = 0x79
         static let extendedAttributes: UInt8 = 0x78
     }
 
-    /// Returns the only byte of an extended attribute called `name`.
+    /// Returns the value of the extended attribute called `name` if that value is one byte; `nil` otherwise.
     private func mark(_ source: Source, _ name: StaticString) throws(LayerIndexError) -> UInt8? {
         guard layers[source.layer].hasExtendedAttributes else { return nil }
         let text = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
@@ -211,14 +215,16 @@ struct TreeMerge {
     private struct Unpacked {
         var attributes: NodeAttributes
         var xattrs: ExtendedAttributeList
-        /// The attributes that entries of the same layer inherit, apart from those that its own index covers.
+        /// The attributes that the layer's entries in the directory inherit from it; `nil` if there are none.
+        /// Attributes that the layer's own index already contains are left out.
         var heritage: Heritage?
     }
 
-    /// Sets the attributes of a directory that some layers only imply. Those layers take them from the layers below, as
-    /// when containerd creates a missing parent: from the first layer that has the path, even if something hides it.
+    /// Sets the attributes of a directory that some layers only imply. Such a layer takes them from the next lower
+    /// layer that has the path, even if an upper layer hides the path there. containerd does the same when it creates a
+    /// missing parent directory.
     ///
-    /// - Returns: what new files inherit in the layers that imply the directory.
+    /// - Returns: for each layer, the attributes that the layer's entries in the directory inherit from it.
     private mutating func fillMarked(
         _ node: UInt32, from found: ArraySlice<Source>, in parent: Pending?
     ) throws(LayerIndexError) -> [Int: Heritage] {
@@ -258,8 +264,8 @@ struct TreeMerge {
     /// Returns the attributes of a layer's directory after unpacking.
     ///
     /// - Parameters:
-    ///   - below: the same path in the first layer below that has it.
-    ///   - heritage: what the directory inherits from its parent.
+    ///   - below: the directory at the same path in the next lower layer that has the path; `nil` if there is none.
+    ///   - heritage: the attributes that the directory inherits from its parent.
     private func unpacked(
         _ source: Source, _ mark: UInt8?, over below: Unpacked?, _ heritage: Heritage?
     ) throws(LayerIndexError) -> Unpacked {
@@ -303,10 +309,11 @@ struct TreeMerge {
         return path.reversed()
     }
 
-    /// Returns the attributes of the directory `path` in the first of `layer` and those below it that has something
-    /// there. Follows the symbolic links of each layer inside the layer's root.
+    /// Returns the attributes of the directory at `path` in the uppermost layer that has the path, from `layer` down.
+    /// Follows the symbolic links of each layer inside the layer's root.
     ///
-    /// - Returns: `nil` if that is no directory, or if no layer has the path.
+    /// - Returns: `nil` if no layer has the path, or if the path in that uppermost layer leads to something other than
+    ///   a directory.
     private mutating func unpacked(_ path: [[UInt8]], from layer: Int) throws(LayerIndexError) -> Unpacked? {
         for layer in (0...layer).reversed() {
             let view = LayerView(tree: layers[layer])
@@ -335,7 +342,7 @@ struct TreeMerge {
         return nil
     }
 
-    /// The names of a layer for ``RootPath``.
+    /// A view of a layer's tree, in which ``RootPath`` resolves paths.
     private struct LayerView: PathTree {
         let tree: TreeImage
 

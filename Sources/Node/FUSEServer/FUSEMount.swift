@@ -3,10 +3,10 @@ import Glibc
 import Linux
 import SystemPackage
 
-/// The functions that mount the file system with mount(2) and our own descriptor of /dev/fuse. They do not run the
-/// helper program fusermount, so they see the error of each step.
+/// The functions that open /dev/fuse and mount the file system with mount(2). They do not run the helper program
+/// fusermount, so they see the error of each step.
 enum FUSEMount {
-    /// Opens /dev/fuse, mounts it on `path`, and returns the open descriptor.
+    /// Opens /dev/fuse, mounts the file system on `path`, and returns the file descriptor of /dev/fuse.
     static func mount(on path: String, options: FUSEOptions) throws(FUSEError) -> OwnedDescriptor {
         try clear(path)
         let device: OwnedDescriptor

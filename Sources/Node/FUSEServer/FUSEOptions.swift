@@ -16,7 +16,7 @@ public struct FUSEOptions: Sendable {
     /// which states the number of omitted messages.
     public var log: @Sendable (String) -> Void
     /// The handler of a lost connection. It runs once if the connection ends without ``FUSEServer/stop()``, for example
-    /// because somebody unmounted or aborted it.
+    /// because somebody unmounted the file system or aborted the connection.
     public var connectionLost: @Sendable () -> Void
 
     public init(

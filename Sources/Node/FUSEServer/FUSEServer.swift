@@ -4,8 +4,8 @@ public import LazyFileSystem
 import Linux
 import SystemPackage
 
-/// The server of a ``LazyFileSystem`` at one mount point. It has one connection to the kernel, one descriptor, and
-/// several threads that never wait for the network.
+/// The server of a ``LazyFileSystem`` at one mount point. It has one connection to the kernel, one file descriptor of
+/// /dev/fuse, and several threads that never wait for the network.
 ///
 /// A server starts once and stops once. Only ``start()`` and ``stop()`` block, both for a bounded time. Call neither of
 /// them on an event loop or in the cooperative pool.

@@ -53,8 +53,8 @@ extension Session {
         }
     }
 
-    /// Answers requests for inode flags: no file of an image has any. Other file systems below an overlay answer these
-    /// requests, too, and tools such as lsattr(1) expect it.
+    /// Answers requests for inode flags with zeros, because no file of an image has flags. Tools such as lsattr(1)
+    /// expect an answer, because other file systems below an overlay give one.
     func ioctl(_ token: consuming RequestToken, command: UInt32, outputSize: Int) {
         // FS_IOC_GETFLAGS with a long and with an int, and FS_IOC_FSGETXATTR (linux/fs.h).
         guard [0x8008_6601, 0x8004_6601, 0x801C_581F].contains(command) else {

@@ -4,7 +4,7 @@ import Glibc
 import LazyFileSystem
 import Linux
 
-/// One libfuse session over one /dev/fuse descriptor, shared by all workers of a server.
+/// A libfuse session over one file descriptor of /dev/fuse. All workers of a server share the session.
 ///
 /// Releasing the last reference to this object destroys libfuse's session. Workers and completions of parked reads hold
 /// references while they use a request token, so no token is used after libfuse's session is gone.
@@ -17,8 +17,8 @@ final class Session: @unchecked Sendable {
 
     // Safe: the libfuse session functions used here lock internally; everything else is immutable or has its own lock.
     private let handle: OpaquePointer
-    /// The user data that libfuse passes to our functions: a pointer to this object. It has memory of its own, because
-    /// libfuse needs the address before this object exists.
+    /// The memory that libfuse passes to our functions as user data. It holds a pointer to this object. The object
+    /// itself cannot be the user data, because libfuse needs an address before the object exists.
     private let cell: UnsafeMutablePointer<Unmanaged<Session>?>
 
     let fileSystem: LazyFileSystem
@@ -29,7 +29,7 @@ final class Session: @unchecked Sendable {
     /// The result of the INIT exchange; `nil` until the exchange has ended.
     let handshake = Guarded<Handshake?>(nil)
 
-    /// Creates a session that owns `device`, an open /dev/fuse that is already mounted.
+    /// Creates a session that owns `device`, the file descriptor of /dev/fuse with which the file system was mounted.
     init(
         device: consuming OwnedDescriptor, fileSystem: LazyFileSystem, statistics: FUSEStatistics, options: FUSEOptions
     ) throws(FUSEError) {

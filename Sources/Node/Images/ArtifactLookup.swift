@@ -15,8 +15,8 @@ struct ArtifactLookup: Sendable {
     /// Returns the streaming artifact of the image with this manifest digest; `nil` if the image has no usable
     /// artifact.
     ///
-    /// - Parameter announced: the callback for the contents that a list of referrers announces. It is called before the
-    ///   artifact's manifest arrives.
+    /// - Parameter announced: the callback for the artifact's contents, as an annotation in the registry's list of
+    ///   referrers states them. The function calls it at most once, before the artifact's manifest arrives.
     func artifact(
         of manifest: Digest, in repository: Repository, announced: (ArtifactContents) -> Void
     ) async -> StreamingArtifact? {

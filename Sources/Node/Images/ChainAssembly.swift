@@ -54,7 +54,7 @@ struct ChainAssembly: Sendable {
     /// Removes the chain from the file system, and deletes its record and its merged tree. Then deletes every layer
     /// that no chain contains any longer. Does nothing if a snapshot stands on the chain.
     ///
-    /// - Returns: false if a layer is still in use. Calling this again deletes it when it is not.
+    /// - Returns: false if a layer is still in use. A later call deletes the layer once it is no longer in use.
     func disassemble(_ chain: ChainKey) throws -> Bool {
         guard try records.remove(chain) else { return true }
         start.end(chain)
@@ -79,8 +79,8 @@ struct ChainAssembly: Sendable {
         return true
     }
 
-    /// Deletes merged trees of chains without a record, and layers that no chain contains. Such leftovers come from
-    /// images that were streamed in part or not at all after all, and from deletions that a crash interrupted.
+    /// Deletes merged trees of chains without a record, and layers that no chain contains. Such leftovers remain
+    /// if containerd downloads layers of an opened image after all, or if a crash interrupts a deletion.
     ///
     /// - Returns: the number of deleted trees and layers.
     func deleteLeftovers() throws -> Int {
@@ -96,7 +96,7 @@ struct ChainAssembly: Sendable {
         return count
     }
 
-    /// Returns the places of the layer's blob, the one that was named last first.
+    /// Returns the locations of the layer's blob. The location that was recorded last comes first.
     private func locations(of layer: LayerKey) throws -> [BlobLocation] {
         try records.repositories(of: layer).map { BlobLocation(repository: $0, digest: layer.blob) }
     }

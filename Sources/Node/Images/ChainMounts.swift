@@ -108,7 +108,7 @@ final class ChainMounts: Sendable {
         }
     }
 
-    /// Deletes what no record needs, see ``ChainAssembly/deleteLeftovers()``. Logs a failure.
+    /// Deletes unused merged trees and layers (``ChainAssembly/deleteLeftovers()``). Logs a failure.
     func deleteLeftovers() async {
         do {
             let count = try await workers.runIfActive { [assembly] in try assembly.deleteLeftovers() }

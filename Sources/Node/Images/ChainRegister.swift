@@ -41,8 +41,8 @@ struct ChainRegister: Sendable {
         (try? await workers.runIfActive { [records] in try records.unused() }) ?? []
     }
 
-    /// Returns at most `limit` registries from which layers of the recorded chains came. The registries of the latest
-    /// chains come first. Returns an empty array if the database fails.
+    /// Returns at most `limit` registries from which layers of the recorded chains came. The registries of the chains
+    /// that were recorded last come first. Returns an empty array if the database fails.
     func upstreams(limit: Int) async -> [String] {
         (try? await workers.runIfActive { [records] in try records.upstreams(limit: limit) }) ?? []
     }

@@ -74,8 +74,8 @@ extension ImageOpening {
         case missing(StoreQuery)
         /// The store failed to return the layer.
         case unreadable(StoreQuery, FallbackReason)
-        /// The contents of the streaming artifact, as a list of referrers announces them before the artifact's manifest
-        /// arrives.
+        /// The contents of the streaming artifact, as an annotation in the registry's list of referrers states them.
+        /// The list arrives before the artifact's manifest.
         case announced(ArtifactContents)
         /// The outcome of ``Action/lookUpArtifact(_:)``: `nil` if there is no artifact, or the look-up failed.
         case artifact(StreamingArtifact?)
@@ -110,24 +110,24 @@ extension ImageOpening {
         case readConfiguration(Descriptor)
         /// Fetch the configuration from the registry.
         case fetchConfiguration(Descriptor)
-        /// Fetch a layer index that a list of referrers announced.
+        /// Fetch a layer index that ``Event/announced(_:)`` names.
         case fetchIndex(Digest)
         case dropIndex(Digest)
-        /// Request a startup pack that a list of referrers announced.
+        /// Request the startup pack that ``Event/announced(_:)`` names.
         case openPack(Digest, size: UInt64)
         case dropPack
         /// Request the artifact's startup pack, unless ``openPack(_:size:)`` has already requested it. The later action
         /// ``givePackLayers(_:)`` hands the request to the streaming engine.
         case replayPack(StreamingArtifact)
-        /// Hand the requested startup pack to the streaming engine, which stores its chunks in these layers. Drop the
-        /// pack if there are no layers. The plan emits this action once after ``replayPack(_:)``.
+        /// Hand the requested startup pack to the streaming engine, which stores the pack's chunks in these layers.
+        /// Drop the pack if there are no layers. After ``replayPack(_:)``, the plan emits this action exactly once.
         case givePackLayers([Digest])
         case open(Digest, LayerSource)
         /// Tell the streaming engine where the layer's blob is, and pass it the part of the blob that was read for the
         /// layer's index.
         case attach(Digest)
-        /// Prefetch the chunks of the layer that the start is expected to read. The profile names them, or a prediction
-        /// from the image's configuration.
+        /// Prefetch the layer's chunks that the start is expected to read. These chunks come from a profile, or
+        /// from a prediction that is based on the image's configuration.
         case hint(Digest, StartSource)
         /// Prefetch the chunks that the layers' author marked as needed early.
         case prefetchLandmarks([Digest])

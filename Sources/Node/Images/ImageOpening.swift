@@ -11,8 +11,8 @@ import Registry
 ///
 /// - It looks for the streaming artifact in parallel with the manifest, if the store lacks the requested layer and the
 ///   layer may need an artifact.
-/// - It requests the indexes and the startup pack that a list of referrers announces, before the artifact's manifest
-///   arrives.
+/// - It requests the indexes and the startup pack that the registry's list of referrers names, before the artifact's
+///   manifest arrives.
 /// - It reads the configuration from containerd at once if the manifest came from there. It fetches the configuration
 ///   from the registry only to predict the start, and only if neither a profile nor a pack describes the start.
 /// - It opens up to ``Options/layersAtOnce`` layers concurrently, each from the best available source.
@@ -255,7 +255,7 @@ package struct ImageOpening: Sendable, Hashable {
         StoreQuery(layer, options.formats)
     }
 
-    /// Returns true if the layer's annotations announce a format that can be streamed without a streaming artifact.
+    /// Returns true if the layer's description shows a format that can be streamed without a streaming artifact.
     private func isStreamableAsIs(_ layer: LayerDescription) -> Bool {
         options.formats.format(of: layer) != nil
     }
@@ -287,7 +287,7 @@ package struct ImageOpening: Sendable, Hashable {
         }
     }
 
-    /// Requests the layer indexes and the startup pack that a list of referrers announced. Skips the indexes of layers
+    /// Requests the layer indexes and the startup pack that ``Event/announced(_:)`` named. Skips the indexes of layers
     /// that the store has.
     private mutating func askEarly() {
         guard let announced else { return }

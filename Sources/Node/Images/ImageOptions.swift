@@ -8,8 +8,8 @@ public struct ImageOptions: Sendable {
     /// True if a layer may be streamed although the image's manifest does not state the digest of the layer's table of
     /// contents.
     public var allowsUnverifiedTOC = false
-    /// True if the streaming engine prefetches, as soon as the image is open, the chunks that its author marked with
-    /// the eStargz prefetch landmark.
+    /// True if, as soon as the image is open, the streaming engine prefetches the chunks that the image's author marked
+    /// with the eStargz prefetch landmark.
     public var prefetchesLandmarks = true
     /// True if the opener looks for a streaming artifact of each image with a layer that cannot be streamed without
     /// one.

@@ -11,7 +11,7 @@ public import Prediction
 public import Registry
 public import Streaming
 
-/// The parts of the daemon that opening and mounting images depends on.
+/// The parts of the daemon that are needed to open and mount images.
 public struct ImageParts: Sendable {
     public var registry: RegistryClient
     /// The client of containerd's content store; `nil` if containerd's socket is not configured.

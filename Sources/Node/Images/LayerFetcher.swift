@@ -232,8 +232,8 @@ struct LayerFetcher: Sendable {
         }
     }
 
-    /// Returns the encoded layer index with this digest: `early` if it is not `nil`, and otherwise the index of the
-    /// entry `artifact`.
+    /// Returns the encoded layer index with this digest. Returns `early` if it is not `nil`. Otherwise gets the index
+    /// through `artifact`, the layer's entry in the streaming artifact.
     private func index(
         _ digest: Digest, artifact: StreamingArtifact.Layer?, early: [UInt8]?, in repository: Repository
     ) async throws(FallbackReason) -> [UInt8] {

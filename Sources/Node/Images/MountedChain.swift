@@ -7,7 +7,7 @@ import Registry
 /// A newly mounted chain, which is a stack of layers merged into one tree.
 struct MountedChain: Sendable {
     let key: ChainKey
-    /// The chain ID that the chain's first image stated. Profiles are named by it.
+    /// The chain ID that the first image with this chain stated. Profiles are stored under this ID.
     let claim: Digest
     /// The repository that the chain's top layer came from.
     let repository: Repository

@@ -28,8 +28,9 @@ struct OpeningContents: Sendable {
     var earlyPack: PackRequest?
     /// The request for the artifact's startup pack, until it is handed to the streaming engine.
     var pack: Pack?
-    /// The first entries of the image's profile. If the image has none, those of another image of the repository; see
-    /// ``KnownProfiles/beginning(of:_:)``. `nil` until the look-up ends, or if it finds no profile.
+    /// The first entries of the image's profile (``KnownProfiles/beginning(of:_:)``). If the image has no profile, the
+    /// first entries of another image's profile from the same repository. `nil` until the look-up ends, or if it finds
+    /// no profile.
     var profile: Profile?
     var configuration: ImageConfiguration?
     var artifact: StreamingArtifact?

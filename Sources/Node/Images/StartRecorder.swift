@@ -18,7 +18,7 @@ final class StartRecorder: Sendable {
     private let clock: any TimeSource
     private let logger: Logger
     private let watching = Guarded<[ChainKey: Task<Void, Never>]>([:])
-    /// The manifest digests of images, by the chain ID of the image's root file system. Only images with a known
+    /// The manifest digests of images, by the chain key of the image's root file system. Only images with a known
     /// manifest digest are included.
     private let images = Guarded<[ChainKey: Digest]>([:])
     /// The chains with at least one reported start (``ProfilePolicy/report``).

@@ -126,8 +126,8 @@ extension LazyFileSystem {
         }
     }
 
-    /// Removes the unreadable chunks of `chunks` from the store, so that they are fetched again. If each chunk is
-    /// readable on its own, removes all of them.
+    /// Removes the damaged chunks from the store after a failed read of `chunks`, so that they are fetched again. Tests
+    /// each chunk by reading it. If every chunk passes this test, removes all of `chunks`.
     ///
     /// - Parameter buffer: scratch memory.
     /// - Returns: the range from the first to the last removed chunk.

@@ -20,8 +20,8 @@ public enum LazyFileSystemErrorCode: Hashable, Sendable {
     case unreadable
     /// The content could not be fetched.
     case unavailable
-    /// The slot of a new chain, the number that its files' ``NodeID``s begin with, is 0, is too high, or belongs to
-    /// another chain. Or the chain is already mounted in another slot.
+    /// The slot of a new chain is 0, is too high, or belongs to another chain. Or the chain is already mounted in
+    /// another slot.
     case badSlot
     /// The tree's devices do not match its layers.
     case layersDoNotMatch

@@ -18,7 +18,8 @@ public struct RemoteLayer: Sendable, Hashable {
 public struct ChainRecord: Sendable {
     /// The chain ID that the first image with this chain stated.
     public let claim: Digest
-    /// The layers, bottom first, each with the repository that was named last for the layer.
+    /// The layers, bottom first, each with the repository that ``ChainRecords/add(_:parent:claim:)`` recorded last for
+    /// the layer.
     public let layers: [RemoteLayer]
 }
 
@@ -34,8 +35,8 @@ public struct ChainRecords: Sendable {
     public static let maximumSlot: UInt32 = 1 << 20 - 1
     /// The maximum number of layers in one chain. In practice, containerd allows at most 128.
     static let maximumDepth = 1024
-    /// The maximum number of repositories that are recorded for a layer. A new one replaces the one that was named
-    /// longest ago.
+    /// The maximum number of repositories that are recorded for a layer. A further repository replaces the least
+    /// recently recorded one.
     static let maximumRepositories = 16
 
     private let state: StateDatabase
@@ -45,7 +46,8 @@ public struct ChainRecords: Sendable {
         self.state = state
     }
 
-    /// Records the chain that consists of `layer` on top of `parent`, and that the layer's repository has its blob.
+    /// Records the chain that consists of `layer` on top of `parent`. Also records the repository in `layer` as one
+    /// that contains the layer's blob.
     ///
     /// - Parameters:
     ///   - parent: the chain below; `nil` for the bottom layer.
@@ -119,7 +121,7 @@ public struct ChainRecords: Sendable {
         }
     }
 
-    /// Returns the repositories that have the blob of `layer`. The one that was named last comes first.
+    /// Returns the repositories that have the blob of `layer`. The most recently recorded one comes first.
     public func repositories(of layer: LayerKey) throws(NodeDatabaseError) -> [Repository] {
         try state.read("looking up layer \(layer)") { try Self.repositories(of: layer, $0) }
     }
@@ -131,8 +133,8 @@ public struct ChainRecords: Sendable {
         ).map { Repository(host: $0["host"], name: $0["repository"]) }
     }
 
-    /// Returns the hosts of at most `limit` registries that the chains' layers came from. The registries of the latest
-    /// chains come first.
+    /// Returns the hosts of at most `limit` registries that have layers of recorded chains. The registries of the most
+    /// recently recorded chains come first.
     public func upstreams(limit: Int) throws(NodeDatabaseError) -> [String] {
         try state.read("listing registries") { database in
             try String.fetchAll(
@@ -144,10 +146,10 @@ public struct ChainRecords: Sendable {
         }
     }
 
-    /// Deletes the record of `chain`, unless a snapshot or another chain stands on it. If no other chain contains its
-    /// top layer, adds that layer to ``removedLayers()``.
+    /// Deletes the record of `chain`, unless a remote snapshot represents the chain, or another chain has it below. If
+    /// no other chain contains the top layer of `chain`, adds that layer to ``removedLayers()``.
     ///
-    /// - Returns: false if a snapshot or another chain stands on the chain.
+    /// - Returns: false if the record stays.
     public func remove(_ chain: ChainKey) throws(NodeDatabaseError) -> Bool {
         try state.write("forgetting chain \(chain)") { database in
             let above = try Int.fetchOne(
@@ -166,7 +168,7 @@ public struct ChainRecords: Sendable {
         }
     }
 
-    /// Returns the chains on which no snapshot stands, neither directly nor through a chain above them.
+    /// Returns the chains without a remote snapshot, either of the chain itself or of a chain above it.
     public func unused() throws(NodeDatabaseError) -> [ChainKey] {
         try state.read("looking for chains that nothing uses") { database in
             try String.fetchAll(

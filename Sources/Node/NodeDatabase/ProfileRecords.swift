@@ -33,8 +33,8 @@ public struct ProfileRecords: Sendable {
         self.state = state
     }
 
-    /// Returns the profile of `chain` in `repository`, or else the newest profile of `repository`; `nil` if there is
-    /// neither. Never returns a profile of another repository, because any image can state any chain ID.
+    /// Returns the profile of `chain` in `repository`, or else the most recently stored profile of `repository`; `nil`
+    /// if there is neither. Never returns a profile of another repository, because any image can state any chain ID.
     ///
     /// The profile of another image in the repository is useful, because the files of both images are likely to have
     /// the same names.
@@ -62,7 +62,7 @@ public struct ProfileRecords: Sendable {
         }
     }
 
-    /// Returns all readable profiles, newest first.
+    /// Returns all readable profiles, most recently stored first.
     public func all() throws -> [KeptProfile] {
         try state.read("listing profiles") { database in
             try Row.fetchAll(database, sql: "SELECT chain, host, repository, file FROM profiles ORDER BY turn DESC")
@@ -70,7 +70,7 @@ public struct ProfileRecords: Sendable {
         }
     }
 
-    /// Returns the newest encoded profile of `chain`, of any repository; `nil` if there is none.
+    /// Returns the most recently stored profile of `chain` in any repository, encoded; `nil` if there is none.
     public func file(of chain: Digest) throws -> [UInt8]? {
         try state.read("looking up a profile") { database in
             try Data.fetchOne(

@@ -26,7 +26,7 @@ public struct SnapshotRecord: Sendable, Equatable {
     /// The snapshot's disk usage; `nil` while it is unknown. It is known only for a committed snapshot, and then never
     /// changes.
     public var usage: SnapshotUsage?
-    /// The chain ID and layer of a remote snapshot, which has no directory; `nil` for a local snapshot.
+    /// The chain key and layer key of a remote snapshot, which has no directory; `nil` for a local snapshot.
     public var remote: RemoteIdentity?
 
     package init(

@@ -33,9 +33,9 @@ extension SnapshotRecords {
     /// Returns the record of the remote snapshot of `identity` on top of `parent`. Creates the record if there is none,
     /// with a key that we choose.
     ///
-    /// Moves the value that `labels` have for `snapshot.ref` to this snapshot from any other remote snapshot on
-    /// `parent`. containerd looks a remote snapshot up by this label, and images with different layers may state the
-    /// same chain ID.
+    /// An existing record keeps its labels, except that `snapshot.ref` gets the value in `labels`. Any other remote
+    /// snapshot on `parent` with the same value loses that label: containerd looks a remote snapshot up by this label,
+    /// and images with different layers may state the same chain ID.
     public func createRemote(
         _ identity: RemoteIdentity, parent: String, labels: [String: String], usage: SnapshotUsage
     ) throws(NodeDatabaseError) -> SnapshotRecord {

@@ -11,8 +11,8 @@ public enum StackEntry: Sendable, Equatable {
     case remote(ChainKey)
 }
 
-/// The snapshot directories and chains that are no longer used and await deletion. The number of a directory is the
-/// number of its snapshot.
+/// The directories and chains that await deletion. The number of a directory is the number of its removed snapshot. A
+/// chain may still have another remote snapshot.
 public struct RemovedThings: Sendable {
     public var directories: [Int64]
     public var chains: [ChainKey]
@@ -110,7 +110,8 @@ extension SnapshotRecords {
         try state.read("counting snapshots") { try Int.fetchOne($0, sql: "SELECT count(*) FROM snapshot") ?? 0 }
     }
 
-    /// Returns at most `limit` directories and at most `limit` chains that no longer have a record and await deletion.
+    /// Returns at most `limit` directories and at most `limit` chains that await deletion. A chain may still have
+    /// another remote snapshot: check ``holds(chain:)`` before you delete the chain.
     public func removed(limit: Int) throws(NodeDatabaseError) -> RemovedThings {
         try state.read("looking for what can be deleted") { database in
             let directories = try Int64.fetchAll(
@@ -137,7 +138,7 @@ extension SnapshotRecords {
         }
     }
 
-    /// Returns true if a snapshot stands on `chain`.
+    /// Returns true if a remote snapshot represents `chain`. Snapshots of the chains above it do not count.
     public func holds(chain: ChainKey) throws(NodeDatabaseError) -> Bool {
         try state.read("looking up chain \(chain)") { try Self.holds($0, chain: chain) }
     }
@@ -147,7 +148,7 @@ extension SnapshotRecords {
             database, sql: "SELECT 1 FROM snapshot WHERE chain = ? LIMIT 1", arguments: [chain.description]) != nil
     }
 
-    /// Returns all chains that snapshots stand on. A content store must keep these.
+    /// Returns all chains that remote snapshots represent. A content store must keep these.
     public func chains() throws(NodeDatabaseError) -> [ChainKey] {
         try state.read("listing chains") { database in
             try String.fetchAll(database, sql: "SELECT DISTINCT chain FROM snapshot WHERE chain IS NOT NULL")

@@ -35,8 +35,8 @@ public final class StateDatabase: Sendable {
 
     /// The name of the directory of local snapshots, in the state directory.
     ///
-    /// Its subdirectories are named after the numbers of snapshots. If the database is replaced, the numbers start
-    /// again, so this directory is moved aside together with the database.
+    /// Its subdirectories are named after the numbers of snapshots. A new database assigns the same numbers again, so
+    /// this directory is moved aside together with the old database.
     public static let snapshotsDirectory = "snapshots"
     /// The name of the database in the state directory.
     static let fileName = "state.db"

@@ -7,8 +7,8 @@ import SystemPackage
 /// The disk usage of a directory, measured within limits.
 ///
 /// The directory may be the root file system of a running container. Its tree may change during the walk, and it may be
-/// deep, wide or hostile. So the walk bounds time, memory and open descriptors. If it reaches a limit, the result is
-/// too low and ``isComplete`` is false.
+/// deep, wide or hostile. So the walk bounds time, memory and open files. If it reaches a limit, the result is too low
+/// and ``isComplete`` is false.
 struct DirectoryUsage {
     struct Limits: Sendable {
         var entries = 10_000_000

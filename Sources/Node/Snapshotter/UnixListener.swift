@@ -49,7 +49,7 @@ final class UnixListener: Sendable {
         if let left = takeDescriptor() { Glibc.close(left) }
     }
 
-    /// Returns the listening descriptor, which the caller then owns; `nil` if it was taken before.
+    /// Returns the file descriptor of the listening socket, which the caller then owns; `nil` after the first call.
     func takeDescriptor() -> Int32? {
         descriptor.withLock { descriptor in
             defer { descriptor = nil }

@@ -8,14 +8,14 @@ public struct FIFO<Element> {
     public var count: Int { elements.count - head }
     public var isEmpty: Bool { head == elements.count }
 
-    /// The oldest element; `nil` if the queue is empty.
+    /// The element at the front; `nil` if the queue is empty.
     public var first: Element? { head < elements.count ? elements[head] : nil }
 
     public mutating func append(_ element: Element) {
         elements.append(element)
     }
 
-    /// Removes and returns the oldest element; `nil` if the queue is empty.
+    /// Removes and returns the element at the front; `nil` if the queue is empty.
     public mutating func popFirst() -> Element? {
         guard head < elements.count else { return nil }
         let element = elements[head]

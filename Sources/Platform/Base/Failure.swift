@@ -1,7 +1,7 @@
 /// The error of a module: a code for the program, a message for the operator, and the cause.
 ///
-/// Each module has its own enum of codes, and defines its error type as an alias of this type with that enum. Functions
-/// use it in typed throws. One place maps errors to gRPC status (`Snapshotter`), another to errno (`LazyFileSystem`).
+/// Each module has its own enum of codes, and defines its error type as an alias of this type with that enum. Typed
+/// throws name the alias. One place maps errors to gRPC status (`Snapshotter`), another to errno (`LazyFileSystem`).
 public struct Failure<FailureCode: Hashable & Sendable>: Error, CustomStringConvertible {
     public typealias Code = FailureCode
 

@@ -3,10 +3,10 @@ import Glibc
 public import SystemPackage
 
 /// A child process that cannot open files, connect to the network or start processes. It communicates only through the
-/// socket at descriptor 0. The analyzer, which predicts reads, runs in such a process.
+/// socket at file descriptor 0. The analyzer, which predicts reads, runs in such a process.
 ///
-/// The child must call ``confine(_:)`` before anything else. From then on, the kernel kills the child when the parent's
-/// thread that started it ends.
+/// The child must call ``confine(_:)`` before anything else. After that call, the kernel kills the child as soon as the
+/// parent's thread that called ``init(program:role:socket:)`` ends.
 public struct ConfinedProcess: ~Copyable, Sendable {
     /// The resource limits of a child.
     public struct Limits: Sendable {
@@ -34,8 +34,8 @@ public struct ConfinedProcess: ~Copyable, Sendable {
 
     public let pid: Int32
 
-    /// Starts `program` with `socket` as its descriptor 0. `role` is its only argument, `argv[0]`: it tells the program
-    /// to run as a confined child.
+    /// Starts `program` with `socket` as its file descriptor 0. The program's only argument is `role`, as `argv[0]`,
+    /// which tells the program to run as a confined child.
     public init(program: String, role: String, socket: borrowing PacketSocket) throws(Errno) {
         var child: pid_t = 0
         let code = rv_spawn_role(program, role, socket.raw, &child)
@@ -64,8 +64,8 @@ public struct ConfinedProcess: ~Copyable, Sendable {
         return signal == 0 ? .exited((status >> 8) & 0xFF) : .killed(signal: signal)
     }
 
-    /// Confines the calling process: closes all descriptors but 0, 1 and 2, drops privileges, sets `limits`, and blocks
-    /// most system calls (seccomp). Call it before a second thread starts.
+    /// Confines the calling process: closes all file descriptors but 0, 1 and 2, drops privileges, sets `limits`, and
+    /// blocks most system calls (seccomp). Call it before a second thread starts.
     ///
     /// - Throws: the error of the failed step. The process must then exit, because it may be only partly confined.
     public static func confine(_ limits: Limits) throws(Errno) {

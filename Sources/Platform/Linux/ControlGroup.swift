@@ -31,15 +31,18 @@ public struct ControlGroup: Sendable, Equatable {
         self.path = path
     }
 
-    /// Creates the groups `name` and `own` below the group that `process` was started in, and moves `process` into
-    /// `own`. The move is necessary because a group that contains processes cannot set limits for its children.
+    /// Creates the groups `own` and `name` in the current group of `process`, and moves `process` into `own`. The move
+    /// is necessary because a group that contains processes cannot set limits for its children.
+    ///
+    /// If `process` is already in a group `own` from an earlier call, uses the parent of that group instead.
     ///
     /// - Parameters:
     ///   - own: the name of the group for `process`. It has no limits.
     ///   - name: the name of the group with `limits`, for a child process.
     ///   - limits: the limits of the group `name`. A limit whose controller is unavailable is not set.
     ///   - process: the ID of the process to move, by default this one.
-    /// - Returns: the group `name`. `nil`, without any change, if `process` is not in a delegated group of version 2.
+    /// - Returns: the group `name`. `nil`, without any change, if the parent of the two groups is not a delegated
+    ///   group of version 2.
     public static func beside(
         own: String, name: String, limits: Limits, process: Int32 = getpid()
     ) throws(Errno) -> ControlGroup? {

@@ -3,7 +3,8 @@ import Glibc
 public import SystemPackage
 
 extension Sys {
-    /// Raises the number of descriptors that this process may have open to the highest that it may choose.
+    /// Raises this process's limit on open file descriptors to the highest value that the kernel allows (the hard limit
+    /// of `RLIMIT_NOFILE`).
     ///
     /// The usual limit of 1,024 exists for programs that use select(2).
     ///

@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 public import SystemPackage
 
-/// One end of a connected pair of sockets that transfers packets with descriptors (unix(7), `SOCK_SEQPACKET`).
+/// One end of a connected pair of sockets that transfers packets with file descriptors (unix(7), `SOCK_SEQPACKET`).
 ///
 /// A packet arrives completely or not at all, so a reader never has to keep part of one.
 public struct PacketSocket: ~Copyable, Sendable {

@@ -8,7 +8,7 @@ public import SystemPackage
 /// file system, it throws `EBUSY` and leaves the rest of the tree in place.
 ///
 /// Names may contain any bytes, and the tree may have any depth. The function moves a directory deeper than 32 levels
-/// to the top of the tree before it empties it. So neither the stack nor the number of open descriptors grows.
+/// to the top of the tree, and empties it there. So the use of stack and of file descriptors stays bounded.
 public func removeTree(_ path: String) throws(Errno) {
     var parts = path.split(separator: "/", omittingEmptySubsequences: true)
     guard let name = parts.popLast(), name != ".", name != ".." else { throw .invalidArgument }

@@ -7,7 +7,8 @@ extension ContentStore {
     /// The size limit of a file with a key, in bytes. A repository's name has at most 255 characters.
     private static let maximumKey = 1024
 
-    /// Reads the keys of all layers. Quarantines directories whose key is missing, or is another than the name says.
+    /// Reads the keys of all layers. Quarantines directories without a readable key, or with a key that does not match
+    /// the directory's name.
     func findLayers() throws(ContentStoreError) {
         var found: [Digest: Set<LayerKey>] = [:]
         for id in try digests(in: "layers") {
@@ -37,7 +38,7 @@ extension ContentStore {
     /// key with the pin ``LayerKey/Pin/inherited``, and moves to the directory of that key.
     ///
     /// Removes the merged trees, because they name their layers by blob. The trees are merged again when their chains
-    /// are mounted. A crash at any point does no harm: the next start continues.
+    /// are mounted. After a crash, the next opening of the store continues the conversion.
     func adoptLayersWithoutKeys() throws(ContentStoreError) {
         let old = root + "/blobs"
         let exists = try ContentStoreError.wrapping("cannot look at \(old)") { () throws(Errno) in

@@ -18,7 +18,7 @@ import SystemPackage
 /// layers/<key>/gaps              the decoded bytes outside the chunks, until the same audit   (``TarSplitLog``)
 /// chains/<key>/tree.erofs        the merged tree of a chain; its device tags name the layers
 /// refused/<key>                  markers of layers that failed an audit
-/// installing/                    unfinished directories; emptied at start
+/// installing/                    unfinished directories; emptied when the store opens
 /// set-aside/                     the quarantine: the latest unusable files and directories, at most 8
 /// ```
 ///
@@ -49,7 +49,8 @@ public final class ContentStore: Sendable {
     let boot: String
     let claim: StoreLock
     let shelf: Quarantine
-    /// The open layers and chains. The references are weak: an object closes when its last user releases it.
+    /// The open layers. The references are weak: a layer closes when its last user releases it. `chains` works the same
+    /// way.
     let layers = OpenObjects<StoredLayer>()
     /// The keys of the layers on the disk, by blob.
     let keys = Guarded<[Digest: Set<LayerKey>]>([:])

@@ -7,8 +7,8 @@ enum FileSystemCheck {
     /// Throws `.unsuitableFileSystem`, with advice, if `root` cannot hold the store.
     ///
     /// The check rejects unsuitable kinds of file systems by their magic number. On any other kind, it writes a sparse
-    /// test file to see if holes take disk space. If they did, each layer would occupy its full size on the disk from
-    /// the start.
+    /// test file to see if holes take disk space. If they did, each layer would occupy its full size on the disk before
+    /// any content is fetched.
     ///
     /// - Parameter isScratch: true to accept a file system in memory or an overlay; see
     ///   ``ContentStore/Options/isScratch``.

@@ -16,7 +16,7 @@ public struct LayerKey: Sendable {
         /// Nothing vouches for the table of contents, and the configuration allows that. Only images of the repository
         /// share the layer.
         case unverified(repository: String)
-        /// The layer was stored before layers had pins. Only the chains that contained it then use it.
+        /// The layer was stored before layers had pins. Only chains from that time use it.
         case inherited
     }
 

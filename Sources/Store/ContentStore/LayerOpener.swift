@@ -51,7 +51,7 @@ struct LayerOpener {
     /// Maps one of the store's files, adds its bytes to `hasher`, and returns the result of `body` for the mapping.
     ///
     /// - Throws: `Damage` if the file is bad; `ContentStoreError` for any other failure, such as a lack of memory or
-    ///   descriptors.
+    ///   file descriptors.
     static func readable<Value>(
         _ path: String, hashing hasher: inout DigestHasher, _ body: (MappedFile) throws -> Value
     ) throws -> Value {

@@ -154,7 +154,7 @@ final class PresenceFile: Sendable {
     }
 }
 
-/// The state of the two slots of a presence file.
+/// The state of the two slots of a presence file. Each slot has room for one saved copy of the presence bits.
 struct SlotState: Sendable {
     /// The generation of the last good slot; 0 if there is none.
     var generation: UInt64 = 0

@@ -61,8 +61,8 @@ final class Quarantine: Sendable {
         report(QuarantinedFile(path: path, movedTo: nil, reason: reason))
     }
 
-    /// Returns a free path in the quarantine for the file at `path`. First removes the oldest entries, so that there
-    /// are at most ``limit`` entries with the new one.
+    /// Returns a free path in the quarantine for the file at `path`. The names of entries begin with numbers in order
+    /// of arrival. First removes the entries with the lowest numbers, so at most ``limit`` remain with the new one.
     private func makeRoom(for path: String) throws(Errno) -> String {
         var kept: [(number: UInt64, name: String)] = []
         for entry in try Sys.list(directory) {

@@ -47,7 +47,8 @@ public final class StoredLayer: Sendable {
     private let losses = Atomic<UInt64>(0)
     /// True if the content file was found too short. Repair it before any write past its end.
     private let isShortened = Atomic<Bool>(false)
-    /// The lock that a thread holds while it flushes the content and writes a slot, so that only one thread does so.
+    /// The lock that a thread holds while it flushes the content and writes the presence file's slots, or repairs a
+    /// shortened content file.
     private let durabilityLock = BlockingLock()
     private let durability: Guarded<Durability>
     /// The lock on the store. The reference keeps the store locked while this object can write to it.
@@ -70,7 +71,7 @@ public final class StoredLayer: Sendable {
         let presence: PresenceFile
         let words: [UInt64]
         let slots: SlotState
-        /// True if the last good slot equals `words`.
+        /// True if the presence file's last good slot holds the same bits as `words`.
         let isSaved: Bool
         let windows: WindowsFile?
         let gaps: TarSplitLog?
@@ -231,7 +232,7 @@ public final class StoredLayer: Sendable {
 
 extension StoredLayer {
     /// Makes the present chunks survive a crash of the machine. Calls fdatasync(2) on the content, and then writes the
-    /// presence bits to a slot.
+    /// presence bits to a slot of the presence file.
     ///
     /// Does nothing if no bit has changed since the last successful call. It waits for the disk, so never call it on an
     /// event loop.

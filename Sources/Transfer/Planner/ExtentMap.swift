@@ -21,8 +21,8 @@ public protocol ExtentMap: Sendable {
 
     /// Returns true if a file begins in the extent. Read-ahead is smaller beyond the end of the current file.
     ///
-    /// The layer index does not show the beginning of every file, so the result may wrongly be false. Read-ahead then
-    /// only wastes bytes.
+    /// The layer index does not show the beginning of every file, so the result may wrongly be false. The only harm
+    /// is that read-ahead then fetches more bytes than it should.
     func beginsFile(_ extent: Int) -> Bool
 }
 

@@ -28,7 +28,7 @@ struct KnownStart: Sendable {
         self.end = end
     }
 
-    /// Records a demand for a missing extent that is not being fetched for a prediction. The demand counts as an
-    /// unexpected read, even if a request for a hint is fetching the extent.
+    /// Records an unexpected read: a demand for a missing extent, unless a request for a prediction is fetching the
+    /// extent. The demand counts even if a request for a landmark or a recorded start is fetching the extent.
     mutating func recordSurprise() { surprises += 1 }
 }

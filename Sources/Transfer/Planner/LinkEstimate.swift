@@ -73,8 +73,9 @@ struct LinkEstimate: Sendable {
 /// The largest or smallest of the recent measurements of one quantity, such as the link's rate or an answer time.
 ///
 /// The type does not store all measurements. It divides time into periods, and stores only the largest or smallest
-/// measurement of the current period and that of the period before it. When the next period begins, it drops the older
-/// of the two. So a measurement counts until one arrives that is 30 to 90 seconds newer.
+/// measurement of the current period and that of the period before it. When the next period begins, the type drops the
+/// older of the two. So a measurement counts for at least 30 seconds. It no longer counts once a measurement
+/// arrives that is at least 90 seconds newer.
 struct RecentExtreme: Sendable {
     /// The minimum duration of a period, in nanoseconds. The first measurement after that time begins the next period.
     private static let period: UInt64 = 30_000_000_000

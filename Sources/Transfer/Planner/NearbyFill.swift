@@ -9,7 +9,7 @@ struct NearbyFill: Sendable {
     /// The largest distance, in extents, at which two reads count as the same position.
     private static let nearness = 8
 
-    /// The positions, oldest first.
+    /// The positions, in the order of their last reads; the latest is at the end.
     private var places: [ExtentKey] = []
 
     var latest: ExtentKey? { places.last }

@@ -4,8 +4,9 @@ public import Base
 extension Planner {
     private static let extentsExamined = 100_000
 
-    /// Queues the layers of an image for fill, in the order of these calls. Fill yields to readers, unless the image
-    /// lacks only a few bytes; see ``PlannerConfiguration/eagerSmallest`` and ``PlannerConfiguration/eagerSeconds``.
+    /// Queues the layers of an image for fill, after the layers of earlier calls. Fill yields to readers, unless the
+    /// image lacks only a few bytes; see ``PlannerConfiguration/eagerSmallest`` and
+    /// ``PlannerConfiguration/eagerSeconds``.
     public mutating func fill(_ ids: [LayerID], now: MonotonicTime) -> [PlannerAction] {
         guard stoppedReason == nil else { return [] }
         let isEager = isSoonComplete(ids)

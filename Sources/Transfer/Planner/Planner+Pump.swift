@@ -48,8 +48,8 @@ extension Planner {
         }
     }
 
-    /// Records for ``ReadAround`` that the request for `run` includes `neighbors`. A request without neighbors counts,
-    /// too, if there was room for some.
+    /// Marks and counts the `neighbors` in the request for `run`, and reports the request to ``ReadAround``. Does not
+    /// report a request without neighbors if it had no room for any. Reports no request while hints cover the layer.
     private mutating func note(
         _ neighbors: [Int], in id: LayerID, besides run: ExtentRun, at now: MonotonicTime
     ) {

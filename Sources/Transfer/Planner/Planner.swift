@@ -27,8 +27,7 @@ public struct Planner: Sendable {
     var awaited: [ExtentKey: AwaitedExtent] = [:]
     var requests: [RequestID: Request] = [:]
 
-    /// The demanded extents that wait for a request, oldest first. The planner skips those that no reader waits for
-    /// anymore.
+    /// The queue of demanded extents that wait for a request. The planner skips those that no reader waits for anymore.
     var demandQueue = FIFO<ExtentKey>()
     /// Two queues of deadlines, each with the earliest deadline first. The second queue is for demands made during an
     /// outage, which have a shorter timeout.

@@ -20,9 +20,9 @@ public struct PlannerConfiguration: Sendable {
     public var demandAhead: UInt64 = 4 << 20
 
     /// The largest distance in bytes between two extents that the planner requests as one range. The bytes between them
-    /// are fetched and discarded. A second request would cost a round trip, in which a link of 5 ms and 200 Mbit/s
-    /// carries 125 KB. The default is a quarter of that. A typical distance is far smaller: in eStargz, a tar header of
-    /// about 200 bytes.
+    /// are fetched and discarded. A demand's request has only one range, so an extent farther away needs a second
+    /// request. This costs a round trip, in which a link of 5 ms and 200 Mbit/s carries 125 KB. The default is about a
+    /// quarter of that. A typical distance is far smaller: in eStargz, a tar header of about 200 bytes.
     public var mergeGap: UInt64 = 32 << 10
 
     /// The limits of the read-around in a small demand's request; see ``ReadAround``.
@@ -114,9 +114,9 @@ public struct PlannerConfiguration: Sendable {
     public var startQuiet = Duration.seconds(10)
     /// The number of missing bytes of an image up to which fill always fetches the image without yielding to readers.
     public var eagerSmallest: UInt64 = 2 << 20
-    /// The transfer time of an image's missing bytes, in seconds, up to which fill does not yield to readers either.
-    /// The same applies if hints named extents with at least half as many bytes as are missing. ``eagerLargest`` limits
-    /// both rules.
+    /// The transfer time of an image's missing bytes, in seconds, up to which fill does not yield to readers, even if
+    /// more than ``eagerSmallest`` bytes are missing. Fill also does not yield if hints named extents with at least
+    /// half as many bytes as are missing. ``eagerLargest`` limits both rules.
     public var eagerSeconds = 0.25
     /// The number of missing bytes of an image above which fill always yields to readers, despite ``eagerSeconds`` and
     /// hints. A larger image would occupy the link that other images need, and its decoding would keep a core busy.

@@ -32,10 +32,10 @@ public struct FetchRequest: Hashable, Sendable {
     /// The ranges, in the order in which their bytes must arrive. For hints, this may differ from their order in the
     /// blob. The ranges are disjoint, and none is empty. There are at most ``Planner/maximumRanges``.
     public let ranges: [ByteRange]
-    /// The number of earlier failed requests for the same bytes. In class demand, this is the number for the request's
-    /// first extent; in class hint, for all its extents. In class fill, it is the number of the layer's fill requests
-    /// that failed since the last success. In class read-ahead it is always 0, because the planner does not retry
-    /// read-ahead.
+    /// The number of earlier failed requests for the same bytes. In class demand, only the request's first extent
+    /// counts. In class hint, the number is the same for each extent of the request. In class fill, it is the number of
+    /// the layer's fill requests that failed since the last success. In class read-ahead, it is always 0, because the
+    /// planner does not retry read-ahead.
     public let attempt: Int
 
     /// The range from the start of the first range to the end of the last one. It covers ``ranges`` only if they are in

@@ -29,9 +29,9 @@ struct ReadAround: Sendable {
         size = limits.first
     }
 
-    /// Creates the read-around of a new layer with the size of `others`, the read-around over all layers. If the link
-    /// carries fewer bytes in a round trip plus ``ReadAroundLimits/requestCost``, the size is that number of bytes, or
-    /// ``ReadAroundLimits/smallest`` if that is larger.
+    /// Creates the read-around of a new layer. It begins with the size of `others`, the read-around over all layers. On
+    /// a slow link, it begins with the number of bytes that the link carries in a round trip plus
+    /// ``ReadAroundLimits/requestCost``, but with at least ``ReadAroundLimits/smallest`` bytes.
     init(after others: ReadAround, _ link: LinkEstimate) {
         limits = others.limits
         requestCost = others.requestCost

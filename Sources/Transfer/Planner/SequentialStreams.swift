@@ -22,8 +22,8 @@ struct SequentialStreams: Sendable {
     private var streams: [Stream] = []
     private var uses: UInt64 = 0
 
-    /// Records a read of `extents`, and returns its stream's index if the read moved that stream forward; otherwise
-    /// `nil`.
+    /// Assigns a read of `extents` to a stream. Returns the stream's index if the read moved an existing stream
+    /// forward; otherwise `nil`.
     mutating func access(
         _ extents: Range<Int>, in map: any ExtentMap, configuration: PlannerConfiguration
     ) -> Int? {

@@ -84,8 +84,8 @@ extension RegistryClient {
 
     /// Starts an upload session for a blob.
     ///
-    /// - Parameter source: a repository of the same registry that has the blob, or `nil`. The request asks the registry
-    ///   to mount the blob from there ("Mounting a blob from another repository").
+    /// - Parameter source: a repository of the same registry. The request asks the registry to mount the blob from this
+    ///   repository ("Mounting a blob from another repository"). `nil` requests no mount.
     /// - Returns: the session, or `nil` if the registry mounted the blob, so that there is nothing to upload.
     private func begin(
         _ blob: BlobLocation, at host: RegistryHost, from source: Repository? = nil

@@ -55,7 +55,7 @@ public final class StreamingEngine: ChunkSource {
         pipeline.scheduler.fill(layers)
     }
 
-    /// Stops background fill, or allows it again. What is being fetched arrives all the same.
+    /// Stops background fill, or allows it again. Requests that are in flight continue.
     public func allowFill(_ isAllowed: Bool) {
         pipeline.scheduler.allowFill(isAllowed)
     }

@@ -17,8 +17,8 @@ public struct DaemonConfiguration: Sendable {
     /// fill.
     public var registryBackgroundRequests = 16
     /// The number of connections that the daemon opens to one registry when a pod is created, before any request needs
-    /// them; 0 disables this. The daemon connects to at most four registries: those of the node's latest images, or on
-    /// a new node those in ``registryConfigPath``.
+    /// them; 0 disables this. The daemon connects to at most four registries: those of the images most recently added
+    /// to the node, or on a new node those in ``registryConfigPath``.
     public var registryReadyConnections = 8
     /// The path of containerd's own socket, through which the daemon reads the manifests and configurations of images.
     /// If it is `nil`, the daemon reads them from the registry.
@@ -34,7 +34,7 @@ public struct DaemonConfiguration: Sendable {
     /// The limit of background fill (fetching the rest of a running image), in megabytes (10^6 bytes) per second; 0
     /// means unlimited.
     public var fillRate = 0
-    /// The share of the data directory's file system, in percent, above which background fill stops.
+    /// The share of used space in the data directory's file system, in percent, at which background fill stops.
     ///
     /// The default leaves room below kubelet's threshold for deleting images (`imageGCLowThresholdPercent`, 80).
     public var fillDiskPercent = 75

@@ -8,9 +8,10 @@ import Streaming
 ///
 /// - `GET /metrics`: the metrics page in Prometheus format
 /// - `GET /healthz`: 200 while the kernel has the daemon's mount
-/// - `GET /profiles`: the stored profiles as JSON, newest first: `chain`, `repository`, `entries`, `bytes`
+/// - `GET /profiles`: the stored profiles as JSON, most recently stored first: `chain`, `repository`, `entries`,
+///   `bytes`
 /// - `GET /profiles/<chain ID>`: the chain's profile as a file (`docs/profiles.md`)
-/// - `PUT /profiles`: stores the profile file in the request's body
+/// - `PUT /profiles`: stores the profile file that the request's body contains
 public struct AdminRoutes: Sendable {
     /// The largest accepted request body, in bytes.
     public static let maximumBody = ProfileFile.maximumSize

@@ -5,13 +5,13 @@ import Glibc
 /// With socket activation, a request during a restart of the daemon waits in the socket's queue and is not refused. So
 /// containerd never notices the restart.
 public enum InheritedSockets {
-    /// The number of the first descriptor that systemd passes.
+    /// The first file descriptor that systemd passes.
     private static let first: Int32 = 3
 
-    /// Returns the descriptor of the first listening socket that systemd passed; `nil` if there is none.
+    /// Returns the file descriptor of the first listening socket that systemd passed; `nil` if there is none.
     ///
     /// - Parameter environment: the function that looks up an environment variable.
-    /// - Returns: a close-on-exec descriptor, which the caller then owns.
+    /// - Returns: a close-on-exec file descriptor, which the caller then owns.
     public static func listening(environment: (String) -> String?) -> Int32? {
         // LISTEN_PID protects against variables that the process inherited from its parent by mistake.
         guard environment("LISTEN_PID").flatMap({ Int32($0) }) == getpid(),

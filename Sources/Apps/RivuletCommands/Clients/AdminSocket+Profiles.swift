@@ -31,7 +31,7 @@ struct ProfileSummary: Codable, Sendable {
 }
 
 extension AdminSocket {
-    /// Returns the daemon's profiles, newest first.
+    /// Returns the daemon's profiles, most recently stored first.
     func profiles() async throws(CommandFailure) -> [ProfileSummary] {
         let answer = try await exchange(.GET, "/profiles")
         guard answer.status == 200 else { throw refusal(of: "GET /profiles", answer) }
@@ -44,7 +44,7 @@ extension AdminSocket {
         }
     }
 
-    /// Returns the profiles of `repository`, newest first. Throws if the repository has no profile.
+    /// Returns the profiles of `repository`, most recently stored first. Throws if the repository has no profile.
     func profiles(of repository: Repository) async throws(CommandFailure) -> [ProfileSummary] {
         let name = "\(repository)"
         let found = try await profiles().filter { $0.repository == name }

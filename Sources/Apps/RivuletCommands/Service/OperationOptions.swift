@@ -17,8 +17,8 @@ struct OperationOptions: ParsableArguments {
 
     @OptionGroup var service: ServiceOptions
 
-    /// Returns the operation with the ID ``id``. Without an ID, returns the newest operation for ``image`` in
-    /// ``repository``. If either of these is `nil`, any image or any repository matches.
+    /// Returns the operation with the ID ``id``. Without an ID, returns the most recently created operation for
+    /// ``image`` in ``repository``. A `nil` image or repository matches all.
     func find() async throws -> ConversionOperation {
         if let id { return try await service.client.ask(.GET, ["operations", id]) }
         let found: [ConversionOperation] = try await service.client.ask(

@@ -16,8 +16,8 @@ import Registry
 struct RebuiltArchive: Sendable {
     /// A piece of the archive.
     private enum Part {
-        /// The decoded bytes of extents that the store has completely: the chunks in its content, and the gaps (the
-        /// bytes outside all chunks) in the log. Each extent has its record in the log.
+        /// The decoded bytes of extents that need no fetch: the store has their chunks, and the log has their gaps (the
+        /// bytes outside all chunks). Each extent comes with its record in the log.
         case stored([(number: Int, record: TarSplitLog.Record)])
         /// The decoded bytes of a range of the blob. The range begins at the extent `from`, or at the start of the blob
         /// if `from` is `nil`.

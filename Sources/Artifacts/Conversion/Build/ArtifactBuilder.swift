@@ -38,8 +38,8 @@ public struct ArtifactBuilder: Sendable {
         public let digest: Digest
         /// True if the builder found the artifact in the registry and did not build a new one.
         public let wasThere: Bool
-        /// The total size of the artifact's blobs in bytes: layer indexes, decoding windows, copies of layers, and the
-        /// startup pack.
+        /// The total size of the artifact's blobs in bytes: layer indexes, windows (the data that nodes need to start
+        /// decoding within a layer), copies of layers, and the startup pack.
         public var size: UInt64 {
             (artifact.layers.map(\.size) + [artifact.pack?.size ?? 0]).saturatingSum()
         }
@@ -247,7 +247,7 @@ public struct ArtifactBuilder: Sendable {
     }
 
     /// Reads the layers of `work` concurrently, and returns the results in the order of `work`, without layers that
-    /// cannot be streamed. `refusal` is the reason for one of those.
+    /// cannot be streamed. `refusal` is the error of one layer that cannot be streamed; `nil` if there is none.
     private func layers(
         in repository: Repository, subject: Descriptor, work: [(descriptor: Descriptor, diffID: Digest)],
         report: @escaping @Sendable (Progress) -> Void

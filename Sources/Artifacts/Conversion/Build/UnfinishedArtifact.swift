@@ -29,7 +29,7 @@ struct UnfinishedArtifact: Sendable {
         return found
     }
 
-    /// Records a finished layer in the registry. The layer's index, windows and copy must already be there.
+    /// Records a finished layer in the registry. All blobs to which the record refers must already be there.
     func keep(_ layer: StreamingArtifact.Layer) async {
         let artifact = StreamingArtifact(subject: subject, layers: [layer])
         guard isUsed, let bytes = try? artifact.encoded(as: StreamingArtifact.unfinishedType) else { return }

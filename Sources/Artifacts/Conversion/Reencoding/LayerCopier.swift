@@ -21,8 +21,8 @@ struct LayerCopier {
     let workers: NIOThreadPool
     let scratch: String
 
-    /// Reads a layer, and pushes its copy to the same repository. Returns the copy, and an index of the layer whose
-    /// extents are the zstd frames of the copy.
+    /// Reads a layer, and pushes its copy to the same repository. Returns the copy's descriptor and the layer's index.
+    /// The extents in the index are the zstd frames of the copy.
     ///
     /// - Parameter read: called with the number of newly processed bytes of the layer.
     func copy(

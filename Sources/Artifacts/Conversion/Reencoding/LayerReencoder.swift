@@ -154,8 +154,8 @@ struct LayerReencoder {
 
         /// Appends bytes to the blob.
         ///
-        /// - Parameter raw: the same bytes uncompressed, if they belong to the archive; empty for a table of contents
-        ///   or a footer outside the archive.
+        /// - Parameter raw: the same bytes uncompressed, if they belong to the archive; empty for the footer, and for
+        ///   the table of contents in the format zstd:chunked.
         private func put(_ bytes: [UInt8], raw: [UInt8] = [], state: inout State) throws {
             try state.blob.append(bytes)
             state.archiveSize += UInt64(raw.count)

@@ -101,7 +101,7 @@ public final class ConversionService: Service {
         return shown(found)
     }
 
-    /// Returns at most a thousand operations, the newest first.
+    /// Returns at most a thousand operations, in reverse order of creation.
     ///
     /// - Parameters:
     ///   - repository: the repository of the images; `nil` for all repositories.
@@ -267,8 +267,9 @@ public final class ConversionService: Service {
     /// The number is high because nodes run an image in different ways.
     private static let toleratedUnread: UInt8 = 8
 
-    /// Returns true if a new startup pack is due. It is due if the image has none. It is also due if at least 5 % of
-    /// the profile's bytes changed since the last pack, and ``ConversionOptions/packInterval`` has passed.
+    /// Returns true if a new startup pack is due. It is due if none was built from the image's profile yet. It is also
+    /// due if at least 5 % of the profile's bytes changed since the last pack was built, and
+    /// ``ConversionOptions/packInterval`` has passed since then.
     private func isDue(_ profile: ConversionStore.KnownProfile) -> Bool {
         guard let packed = profile.packed?.profile else { return true }
         let known = profile.known.profile

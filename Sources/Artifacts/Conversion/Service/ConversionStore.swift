@@ -178,7 +178,7 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Returns at most a thousand operations, the newest first.
+    /// Returns at most a thousand operations, in reverse order of creation.
     ///
     /// - Parameters:
     ///   - repository: the repository of the images; `nil` for all repositories.
@@ -205,7 +205,7 @@ public final class ConversionStore: Sendable {
     }
 
     /// Resets all running operations to "not started", because the previous run of the service did not finish them.
-    /// Returns the IDs of all unfinished operations, the oldest first.
+    /// Returns the IDs of all unfinished operations, in the order of creation.
     func unfinished() throws(ConversionError) -> [String] {
         try wrapping {
             try queue.write { database in

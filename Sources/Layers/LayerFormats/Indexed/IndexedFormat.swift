@@ -20,8 +20,8 @@ public struct IndexedFormat: LayerFormat {
 
 /// An opener that uses the index in a streaming artifact.
 ///
-/// The index must name the layer's digest. It must also name the diff ID, the source blob and the windows blob that the
-/// artifact announces. The opener verifies no file content: chunk digests verify content when it is fetched.
+/// The index must name the layer's digest, and the diff ID, source blob and windows blob in ``LayerDescription/index``.
+/// The opener verifies no file content: chunk digests verify content when it is fetched.
 private struct IndexedOpener: LayerOpener {
     private enum State {
         case start, waiting

@@ -40,8 +40,8 @@ public struct LayerDescription: Sendable, Hashable {
     public var size: UInt64
     /// The media type of the layer's descriptor; empty if unknown.
     public var mediaType: String
-    /// The annotations of the layer's descriptor. If the image's manifest does not contain the layer, the labels of
-    /// the layer's snapshot take their place.
+    /// The annotations of the layer's descriptor. If the image's tag has moved to a manifest without the layer, these
+    /// are the labels of the layer's snapshot instead.
     public var annotations: [String: String]
     /// The layer's index in the image's streaming artifact; `nil` if there is none.
     public var index: Index?

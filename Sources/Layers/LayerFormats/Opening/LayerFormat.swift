@@ -8,7 +8,8 @@ public protocol LayerFormat: Sendable {
     /// The name for logs, such as "eStargz".
     var name: String { get }
 
-    /// Returns true if the description announces that the layer has this format.
+    /// Returns true if the description says that the layer has this format: in its annotations, or by a reference to an
+    /// index in a streaming artifact.
     func isAnnounced(by layer: LayerDescription) -> Bool
 
     /// Returns the digest in the description that pins the layer's index; `nil` if the description has none, or a
@@ -17,8 +18,8 @@ public protocol LayerFormat: Sendable {
     /// Two layers with the same blob and the same pin have the same index.
     func pin(in layer: LayerDescription) -> Digest?
 
-    /// Returns true if an unannounced layer may have this format. ``LayerFormatRegistry`` calls this only if
-    /// ``LayerOpenOptions/allowUnverifiedTOC`` is true.
+    /// Returns true if a layer may have this format although its description does not say so. ``LayerFormatRegistry``
+    /// calls this only if ``LayerOpenOptions/allowUnverifiedTOC`` is true.
     func mayBe(_ layer: LayerDescription) -> Bool
 
     /// Returns an opener for the layer. If the description has errors, the first call of ``LayerOpener/next()`` throws.

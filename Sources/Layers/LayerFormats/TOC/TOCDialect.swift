@@ -33,8 +33,8 @@ enum TOCLocation: Equatable {
 enum TOCNames {
     /// The table of contents itself.
     static let toc = Array("stargz.index.json".utf8)
-    /// A one-byte file at the end of the data that a container start needs.
+    /// A one-byte file whose offset in the blob is the end of the data that a container start needs.
     static let prefetchLandmark = Array(".prefetch.landmark".utf8)
-    /// A one-byte file in a layer whose data no container start needs.
+    /// A one-byte file that marks a layer from which a container start needs no data.
     static let noPrefetchLandmark = Array(".no.prefetch.landmark".utf8)
 }

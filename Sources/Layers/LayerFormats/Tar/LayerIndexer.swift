@@ -236,7 +236,8 @@ public final class LayerIndexer {
         }
     }
 
-    /// The sizes of the pieces of a hole, with their digests. The rest of a hole is hashed.
+    /// The sizes in bytes of the pieces into which a hole is split, with the digests of that many zeros. The remainder
+    /// of the hole becomes one more piece, whose digest is computed when needed.
     private static let holes: [(size: UInt64, digest: Digest)] = [64 << 20, 4 << 20].map {
         ($0, Digest.of([UInt8](repeating: 0, count: Int($0))))
     }

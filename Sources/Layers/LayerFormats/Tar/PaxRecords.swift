@@ -155,7 +155,8 @@ struct SparseRecords {
     /// The real name of the file. Its header contains a made-up name.
     private(set) var path: [UInt8]?
     private var map: [UInt8]?
-    /// The values of format 0.0, which has a record for each.
+    /// The offsets and lengths from format 0.0, alternating. That format has a separate record for each of these
+    /// numbers.
     private var values: [UInt64] = []
 
     fileprivate mutating func set(
@@ -183,7 +184,7 @@ struct SparseRecords {
 
     /// Returns the sparse file that the records describe; `nil` if they describe none.
     ///
-    /// - Parameter size: the size in the header, for records without one.
+    /// - Parameter size: the file's size in bytes if the records do not contain it.
     func file(size headerSize: UInt64, maximumCount: Int) throws(LayerFormatError) -> SparseFile? {
         let zero = Array("0".utf8)
         let one = Array("1".utf8)

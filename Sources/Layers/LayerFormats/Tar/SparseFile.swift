@@ -1,7 +1,9 @@
 import Base
 
-/// The data of a sparse file, which its pax header describes (GNU tar manual, "Storing Sparse Files", formats 0.0, 0.1
-/// and 1.0). Follows Go's archive/tar.
+/// The segments of a sparse file, and a position in the file.
+///
+/// The file's pax header contains a map of the segments, or says that the map is in front of the data (GNU tar manual,
+/// "Storing Sparse Files", formats 0.0, 0.1 and 1.0). The interpretation follows Go's archive/tar.
 struct SparseFile {
     /// A part of the file with data. The rest of the file is zeros.
     struct Segment: Equatable {
@@ -15,8 +17,10 @@ struct SparseFile {
     private let maximumCount: Int
     /// The digits of the next number of the map in front of the data.
     private var text: [UInt8] = []
-    /// The number of segments that the map says, and the numbers after it.
+    /// The number of segments, which is the first number of the map in front of the data; `nil` until that number has
+    /// been read.
     private var count: Int?
+    /// The later numbers of the map in front of the data: alternating offsets and lengths.
     private var values: [UInt64] = []
     private var index = 0
     /// The number of bytes of the file before the current position.
@@ -25,7 +29,7 @@ struct SparseFile {
     /// - Parameters:
     ///   - map: alternating offsets and lengths; `nil` if the map is in front of the data.
     ///   - size: the size of the file in bytes.
-    ///   - maximumCount: the most segments.
+    ///   - maximumCount: the maximum number of segments.
     init(map: [UInt64]?, size: UInt64, maximumCount: Int) throws(LayerFormatError) {
         self.size = size
         self.maximumCount = maximumCount
@@ -79,16 +83,16 @@ struct SparseFile {
         values = []
     }
 
-    /// The next part of the file.
+    /// A part of the file that starts at the current position.
     enum Part: Equatable {
-        /// Zeros that the archive does not contain.
+        /// This many zero bytes, which the archive does not contain.
         case hole(UInt64)
         /// Data of this many bytes.
         case data(UInt64)
         case end
     }
 
-    /// Returns the next part of the file. ``advance(_:)`` passes it.
+    /// Returns the part at the current position. Call ``advance(_:)`` to move the position.
     func next() -> Part {
         guard let segments else { return .end }
         guard index < segments.count else { return position < size ? .hole(size - position) : .end }

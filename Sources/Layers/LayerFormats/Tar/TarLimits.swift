@@ -14,9 +14,10 @@ public struct TarLimits: Sendable, Equatable {
     /// The maximum number of entries in the archive.
     public var entryCount = IndexLimits.standard.entryCount
 
-    /// The most bytes in a sparse file, whose zeros take no room in the archive: the limit of a layer's content space.
+    /// The maximum size in bytes of a sparse file, including the zeros that the archive does not contain. A layer's
+    /// content space has the same maximum size.
     public var sparseSize: UInt64 = 1 << 44
-    /// The most parts of a sparse file.
+    /// The maximum number of segments in a sparse file.
     public var sparseParts = 100_000
 
     public init() {}

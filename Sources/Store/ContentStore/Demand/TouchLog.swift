@@ -6,8 +6,8 @@ import Synchronization
 /// it.
 ///
 /// Each mount of a chain has its own log. The kernel caches no page of a chain that was just mounted, so every first
-/// read reaches the log. A read of chunks that are already in the log costs one load per 64 chunks. Memory is one bit
-/// per chunk and one ``Touch`` per chunk that was read, up to ``maximumTouches``.
+/// read reaches the log. A read of chunks that are already in the log costs one atomic load per 64 chunks. Memory is
+/// one bit per chunk and one ``Touch`` per chunk that was read, up to ``maximumTouches``.
 public final class TouchLog: Sendable {
     /// The first read of one chunk.
     public struct Touch: Sendable, Equatable {

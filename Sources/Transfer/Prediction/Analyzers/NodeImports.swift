@@ -16,8 +16,8 @@ public enum NodeImports {
     /// The maximum number of module names that the parser takes from one file.
     private static let maximum = 512
     private static let longestName = 256
-    /// The maximum number of bytes before a `require` call in an indented line, not counting the indentation. Also the
-    /// maximum number of spaces before a quoted name of ``longestName`` bytes.
+    /// The maximum number of bytes between the indentation of a line and a `require` call. The parser also adds this
+    /// number to ``longestName`` when it looks for a quoted name, to leave room for spaces before the name.
     private static let longestGap = 256
     private static let (require, importing, exporting, from) = (
         Array("require(".utf8), Array("import".utf8), Array("export".utf8), Array("from".utf8)

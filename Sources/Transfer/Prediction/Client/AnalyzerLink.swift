@@ -20,14 +20,14 @@ struct AnalyzerLink: ~Copyable {
         process = started
     }
 
-    /// The descriptor number for poll(2).
+    /// The socket's file descriptor, for poll(2).
     var raw: Int32 { socket.raw }
     var processorTime: UInt64 { process.processorTime ?? 0 }
     var pid: Int32 { process.pid }
 
     /// Sends a command. If the socket is full, waits for up to `timeout` nanoseconds until the analyzer reads.
     ///
-    /// - Parameter file: a descriptor to send along; `nil` to send none.
+    /// - Parameter file: a file descriptor to send along; `nil` to send none.
     func send(_ command: AnalyzerCommand, with file: Int32? = nil, timeout: UInt64) throws(Errno) {
         let bytes = command.encoded
         let deadline = MonotonicTime.now().advanced(by: timeout)
@@ -42,7 +42,7 @@ struct AnalyzerLink: ~Copyable {
         }
     }
 
-    /// Receives one packet into `buffer` without waiting. Closes any descriptors that the packet carries.
+    /// Receives one packet into `buffer` without waiting. Closes any file descriptors that the packet carries.
     ///
     /// - Returns: the packet's length; 0 if the analyzer has closed its end; `nil` if there is no packet now.
     func receive(into buffer: inout [UInt8]) throws(Errno) -> Int? {

@@ -66,10 +66,11 @@ public final class Predictor: Sendable {
         }
     }
 
-    /// Creates a predictor and starts its thread, which starts the analyzer.
+    /// Creates a predictor and starts its thread. The thread starts the analyzer at once if
+    /// ``PredictorOptions/startsEarly`` is true, otherwise for the first prediction.
     ///
     /// - Parameter report: called on the thread for each failure of the analyzer.
-    /// - Throws: an error if the system cannot provide another thread or descriptor.
+    /// - Throws: an error if the system cannot provide another thread or file descriptor.
     public init(
         _ options: PredictorOptions = PredictorOptions(),
         report: @escaping @Sendable (AnalyzerFailure) -> Void = { _ in }

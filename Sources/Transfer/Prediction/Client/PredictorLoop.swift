@@ -221,7 +221,7 @@ struct PredictorLoop: ~Copyable {
         }
     }
 
-    /// Announces a container start to the analyzer, unless the analyzer knows it already.
+    /// Sends a container start's tree and layers to the analyzer, unless the analyzer knows the start already.
     ///
     /// - Returns: the number by which the analyzer knows the start; `nil` if the start's files could not be opened or
     ///   sent.

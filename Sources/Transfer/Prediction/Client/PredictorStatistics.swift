@@ -1,7 +1,7 @@
 /// The counters of a predictor since its creation.
 public struct PredictorStatistics: Sendable {
-    /// The number of container starts that the predictor has followed, without brief starts: those that it predicts
-    /// only from the configuration (``Predictor/begin(_:of:reads:isBrief:handler:)``).
+    /// The number of container starts that the predictor has followed. Brief starts, which are predicted only from the
+    /// configuration, do not count (``Predictor/begin(_:of:reads:isBrief:handler:)``).
     public var starts: UInt64 = 0
     /// The number of lost predictions for each reason.
     public var lost: [PredictionLoss: UInt64] = [:]

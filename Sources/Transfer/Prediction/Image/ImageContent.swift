@@ -1,7 +1,7 @@
 import Base
 public import Linux
 
-/// The content of one layer, read through a read-only descriptor.
+/// The content of one layer, read through a read-only file descriptor.
 ///
 /// The content file is sparse: it has a hole wherever bytes have not arrived. So callers read a part only after
 /// ``StartPrediction/present(_:)`` has reported it.

@@ -49,7 +49,7 @@ enum AnalyzerPacket {
             return text
         }
 
-        /// Reads a range, and checks that its end is not before its start.
+        /// Reads a range, and checks that it does not end before it begins.
         mutating func range() throws(MalformedPacket) -> ByteRange {
             let offset = try integer(UInt64.self)
             let end = try integer(UInt64.self)

@@ -4,10 +4,10 @@ import Linux
 import SystemPackage
 
 /// The analyzer's side of the socket. It answers one command before it reads the next. It runs on one thread, and reads
-/// only files whose descriptors arrive in packets.
+/// only files whose file descriptors arrive in packets.
 struct AnalyzerServer: ~Copyable {
-    /// The state of a container start: the analyzer either waits for descriptors of further layers, or follows the
-    /// start.
+    /// The state of a container start: the analyzer either waits for the file descriptors of further layers, or
+    /// follows the start.
     private enum Start {
         case opening(TreeImage, [ImageContent], layerCount: Int, speculates: Bool)
         case following(StartPrediction)
@@ -46,7 +46,7 @@ struct AnalyzerServer: ~Copyable {
         }
     }
 
-    /// Handles a command that carries a descriptor.
+    /// Handles a command that carries a file descriptor.
     private mutating func open(_ command: AnalyzerCommand, _ file: consuming OwnedDescriptor) throws {
         switch command {
         case .begin(let start, let layers, let treeSize, let speculates):

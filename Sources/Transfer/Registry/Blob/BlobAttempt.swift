@@ -70,7 +70,7 @@ struct BlobAttempt {
     }
 
     /// Adapts the selection to the kinds of ranges that this host supports. If the blob's size is known, the method
-    /// also cuts a range at the end of the blob.
+    /// also truncates a range that extends beyond the end of the blob.
     ///
     /// An explicit range states its first and last byte. Every server that supports ranges understands it. A suffix
     /// becomes an explicit range if the blob's size is known or the host does not support suffixes.
@@ -104,8 +104,7 @@ struct BlobAttempt {
     }
 
     /// Returns the single range to request from a host that does not support multiple ranges. It covers the first of
-    /// `ranges` and the ranges after it. It ends before the first range that starts more than ``cheapGap`` bytes after
-    /// the end of the previous one, or at a lower offset.
+    /// `ranges`, and the following ones as long as each begins 0 to ``cheapGap`` bytes after the end of the one before.
     private static func firstRun(of ranges: [ByteRange]) -> ByteRange {
         var end = ranges.first?.end ?? 0
         for range in ranges.dropFirst() {
@@ -257,8 +256,7 @@ struct BlobAttempt {
     /// - Parameters:
     ///   - given: the blob's size from a response; `nil` if the response did not state it.
     ///   - learn: `nil` if the host has just refused or ignored a suffix range. The method then records that the host
-    ///     does not support suffixes. Any other value means that the client requested no suffix. The method ignores the
-    ///     text of the value.
+    ///     does not support suffixes. If the client has not requested a suffix from the host, pass any text.
     /// - Throws: `rangeNotSatisfiable` if `count` is 0 or the blob is empty.
     private mutating func explicit(
         suffix count: UInt64, size given: UInt64?, learn: String? = nil

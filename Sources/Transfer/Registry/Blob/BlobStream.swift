@@ -2,7 +2,7 @@ public import Base
 import Concurrency
 public import NIOCore
 
-/// The requested bytes of a blob, as an asynchronous sequence of buffers in the order of arrival.
+/// The requested bytes of a blob, as an asynchronous sequence of buffers in the order of ``ranges``.
 ///
 /// The stream applies backpressure: it reads from the network only when the caller asks for more. If the body of a
 /// response breaks, the stream resumes at the next byte, on another host if necessary. Iteration throws when no further
@@ -12,8 +12,8 @@ public struct BlobStream: AsyncSequence, Sendable {
     public typealias Element = ByteBuffer
     public typealias Failure = RegistryError
 
-    /// The ranges of the blob that the stream returns, in order. There is one range, cut at the end of the blob, unless
-    /// the caller requested several.
+    /// The ranges of the blob that the stream returns, in the order in which the caller requested them. If the caller
+    /// did not request several ranges, there is one, and it does not extend beyond the end of the blob.
     public let ranges: [ByteRange]
     /// The size of the whole blob in bytes.
     public let blobSize: UInt64
@@ -28,7 +28,8 @@ public struct BlobStream: AsyncSequence, Sendable {
     /// per request.
     public let isOneByOne: Bool
 
-    /// The span from the first byte of ``ranges`` to the last byte, including the bytes between the ranges.
+    /// The span from the beginning of the first of ``ranges`` to the end of the last one, including the bytes between
+    /// the ranges. It contains all ranges only if their offsets ascend.
     public var range: ByteRange {
         ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0)
     }
@@ -58,8 +59,8 @@ public struct BlobStream: AsyncSequence, Sendable {
         return bytes
     }
 
-    /// An iterator over the bytes of ``BlobStream/ranges``. It yields each byte exactly once, in order. A buffer never
-    /// contains bytes of two ranges.
+    /// An iterator over the bytes of ``BlobStream/ranges``, in the order of the ranges. It yields each byte exactly
+    /// once. A buffer never contains bytes of two ranges.
     public struct Iterator: AsyncIteratorProtocol {
         private let stream: BlobStream
         private var opened: OpenedBody?

@@ -65,8 +65,8 @@ struct HelperRun: Sendable {
         RegistryError(.credentials, "cannot run \(program): \(call): errno \(error)")
     }
 
-    /// Returns the descriptor of an unnamed file that contains the input. The caller closes the descriptor. A pipe is
-    /// not suitable, because writing to it could block us if the program does not read.
+    /// Returns the file descriptor of an unnamed file that contains the input. The caller closes the file descriptor. A
+    /// pipe is not suitable, because writing to it could block us if the program does not read.
     private func inputFile() throws(RegistryError) -> Int32 {
         let path = "/tmp/.rivulet-helper-\(UInt64.random(in: 0 ... .max))"
         let file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)

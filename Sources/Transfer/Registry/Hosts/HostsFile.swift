@@ -9,7 +9,7 @@ package struct HostsFile {
     private let directory: String
     private let upstream: String
     private let outline: TOMLOutline
-    /// A function that looks up the modification time of the certificate file at a path, and returns both.
+    /// A function that returns the given path of a certificate file together with the file's modification time.
     private let stamp: (String) -> TLSSettings.File
 
     /// Parses the text of a file.

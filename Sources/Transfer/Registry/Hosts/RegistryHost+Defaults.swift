@@ -1,10 +1,10 @@
 extension RegistryHost {
     /// Returns the upstream itself as a host, for a registry without a server in `hosts.toml`.
     ///
-    /// The rules are containerd's. `registry-1.docker.io` serves `docker.io`. A loopback address uses HTTPS without a
-    /// port or on port 443, and plain HTTP on port 80. On any other port the client uses the protocol that the server
-    /// speaks (``RegistryHost/mayBeSecure``). The client does not verify certificates of loopback addresses. Every
-    /// other host uses HTTPS.
+    /// The rules are containerd's. `registry-1.docker.io` serves `docker.io`. At a loopback address, the client uses
+    /// plain HTTP on port 80, and HTTPS on port 443 or if the address has no port. On any other port of a loopback
+    /// address, it uses the protocol that the server speaks (``RegistryHost/mayBeSecure``). It does not verify
+    /// certificates of loopback addresses. Every other host uses HTTPS.
     public static func upstream(_ host: String) -> RegistryHost {
         if host == "docker.io" {
             return RegistryHost(scheme: "https", authority: "registry-1.docker.io")

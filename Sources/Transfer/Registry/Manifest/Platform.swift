@@ -58,11 +58,11 @@ public struct Platform: Sendable, Hashable {
         return result
     }
 
-    /// Returns how well an image for `offered` suits this platform: 0 is an exact match, and a larger number is worse.
-    /// Returns `nil` if the image does not run here.
+    /// Rates an image for `offered` on this platform: 0 is an exact match, and a larger number is worse. Returns `nil`
+    /// if this platform does not accept the image.
     ///
-    /// An older variant of the same architecture runs on a newer machine. A 64-bit ARM machine gets no 32-bit images,
-    /// because not every such processor can run them.
+    /// A platform accepts images for older variants of its architecture. A 64-bit ARM platform accepts no 32-bit
+    /// images, because not every 64-bit ARM processor can run them.
     func preference(for offered: Platform) -> Int? {
         let mine = normalised
         let theirs = offered.normalised

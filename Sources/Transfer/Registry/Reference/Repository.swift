@@ -34,7 +34,7 @@ public struct BlobLocation: Sendable, Hashable, CustomStringConvertible {
 public enum BlobSelection: Sendable, Hashable {
     /// The given number of bytes at the end of the blob, or all bytes of a smaller blob.
     case suffix(UInt64)
-    /// One range, cut at the end of the blob.
+    /// One range. If it extends beyond the end of the blob, the client truncates it there.
     case range(ByteRange)
     /// Several ranges in the order in which the caller wants them. They must be disjoint, not empty, and within the
     /// blob. There may be at most ``maximumRanges``. The client must know the blob's size, from the caller or an

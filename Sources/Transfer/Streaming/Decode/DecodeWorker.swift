@@ -127,7 +127,7 @@ struct DecodeWorker: ~Copyable {
         if gaps.capacity > Self.keptBytes { gaps = [] }
     }
 
-    /// Verifies and publishes the chunk at the start of the buffer. Returns the failure, or `nil` after a success.
+    /// Verifies and publishes the chunk at the beginning of the buffer. Returns the failure, or `nil` after a success.
     private func store(_ chunk: Chunk, number index: Int, of content: StoredLayer) -> ExtentOutcome? {
         let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<Int(chunk.content.count)])
         guard Digest.of(bytes) == chunk.digest else {

@@ -8,10 +8,10 @@ extension PackDeliveries {
     /// - Parameters:
     ///   - source: the source of the hint.
     ///   - layer: the layer of the chunks.
-    ///   - known: the source of the recorded start that the container's reads have matched so far; `nil` if there is
-    ///     no such start.
-    ///   - id: the delivery of the startup pack that the hint itself names; `nil` for a hint without a pack. This pack
-    ///     is left out of the comparison.
+    ///   - known: the source of the hint whose recorded start the container repeats so far; `nil` if there is no such
+    ///     hint.
+    ///   - id: the startup pack that the hint itself names, which does not count as a better hint; `nil` for a hint
+    ///     without a pack.
     package func admits(
         _ source: HintSource, on layer: LayerID, known: HintSource?, except id: DeliveryID? = nil
     ) -> Bool {

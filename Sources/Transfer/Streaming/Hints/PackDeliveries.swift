@@ -9,6 +9,7 @@ package import Planner
 /// the planner, which sends requests for their chunks. If a pack fails or stalls, its waiting readers go to the
 /// planner, too.
 package struct PackDeliveries: Sendable {
+    /// The transfer of one startup pack to the content store.
     private struct Delivery {
         /// The attached layers whose chunks the pack may contain.
         let layers: Set<LayerID>
@@ -24,8 +25,8 @@ package struct PackDeliveries: Sendable {
         var framesLeft = 0
         /// The number of bytes of the pack that have arrived.
         var position: UInt64 = 0
-        /// The time at which bytes of the pack last arrived. Before the first byte, the time at which the delivery
-        /// began.
+        /// The time at which bytes of the pack last arrived. Before the first byte, the time at which the pack's
+        /// transfer began.
         var moved: MonotonicTime
     }
 
@@ -45,7 +46,7 @@ package struct PackDeliveries: Sendable {
 
     // MARK: - Progress
 
-    /// Records that the delivery of a pack has begun.
+    /// Records that the transfer of a pack has begun.
     ///
     /// - Parameters:
     ///   - layers: the attached layers whose chunks the pack may contain.
@@ -76,7 +77,7 @@ package struct PackDeliveries: Sendable {
     /// Records that the pack's bytes have arrived up to the byte offset `position`.
     ///
     /// - Returns: the best source among the pack's hints, and the layers whose chunks the pack brings; `nil` if the
-    ///   delivery has ended.
+    ///   pack's transfer has ended.
     package mutating func moved(
         _ id: DeliveryID, to position: UInt64, now: MonotonicTime
     ) -> (source: HintSource, layers: [LayerID])? {
@@ -106,10 +107,10 @@ package struct PackDeliveries: Sendable {
         }
     }
 
-    /// Ends the delivery of a pack that will bring no more chunks.
+    /// Ends the transfer of a pack that will bring no more chunks.
     ///
     /// - Returns: the readers that wait for the pack, the chunks that were missing when the pack's tables arrived, and
-    ///   the best source among the hints for these chunks; `nil` if the delivery has already ended. If some of the
+    ///   the best source among the hints for these chunks; `nil` if the transfer has already ended. If some of the
     ///   chunks are still missing, the caller must fetch them from their layers' blobs.
     package mutating func end(_ id: DeliveryID) -> (
         readers: [WaitingReaders.Reader], rest: [ChunkRun], source: HintSource
@@ -126,7 +127,7 @@ package struct PackDeliveries: Sendable {
     /// A pack whose tables have not arrived counts, because its chunks are still unknown. After its tables have
     /// arrived, a pack counts only if it was made from a recorded start.
     ///
-    /// - Parameter id: the delivery to leave out; `nil` for none.
+    /// - Parameter id: the pack to leave out; `nil` for none.
     package func coverage(of layer: LayerID, except id: DeliveryID? = nil) -> HintSource? {
         deliveries.filter { other, delivery in
             other != id && delivery.layers.contains(layer) && (!delivery.isOpen || delivery.source.isRecorded)

@@ -30,7 +30,7 @@ package struct WaitingReaders: Sendable {
         }
     }
 
-    /// The waiting readers of each delivery, in the order in which they began to wait.
+    /// The waiting readers of each pack in flight, in the order in which they began to wait.
     private var readers: [DeliveryID: [Reader]] = [:]
 
     package init() {}
@@ -38,12 +38,12 @@ package struct WaitingReaders: Sendable {
     /// The number of waiting readers.
     package var count: Int { readers.values.reduce(0) { $0 + $1.count } }
 
-    /// Makes a reader wait for a delivery.
+    /// Makes a reader wait for a pack in flight.
     package mutating func add(_ reader: Reader, to delivery: DeliveryID) {
         readers[delivery, default: []].append(reader)
     }
 
-    /// Removes and returns the readers of a delivery for which `isDue` returns true.
+    /// Removes and returns those readers of a pack in flight that `isDue` accepts.
     package mutating func take(from delivery: DeliveryID, where isDue: (Reader) -> Bool) -> [Reader] {
         guard let all = readers[delivery] else { return [] }
         let due = all.filter(isDue)
@@ -53,7 +53,7 @@ package struct WaitingReaders: Sendable {
         return due
     }
 
-    /// Removes and returns all readers of a delivery.
+    /// Removes and returns all readers of a pack in flight.
     package mutating func takeAll(from delivery: DeliveryID) -> [Reader] {
         readers.removeValue(forKey: delivery) ?? []
     }
@@ -63,7 +63,7 @@ package struct WaitingReaders: Sendable {
         Array(readers.keys).flatMap { take(from: $0) { layer == nil || $0.layer == layer } }
     }
 
-    /// Removes the reader of a demand. Returns true if the reader was waiting for a delivery.
+    /// Removes the reader of a demand. Returns true if the reader was waiting for a pack.
     package mutating func remove(_ demand: DemandID) -> Bool {
         Array(readers.keys).contains { !take(from: $0) { $0.demand == demand }.isEmpty }
     }

@@ -5,7 +5,7 @@ public import LayerIndex
 /// The translation between the file ranges that a profile names and the chunks of a chain, which is a stack of layers.
 extension Profile {
     /// Returns the chunks that hold this profile's file ranges, in the profile's order. Skips files that the chain
-    /// lacks, and ranges that start past the end of a file.
+    /// lacks, and ranges that begin past the end of a file.
     ///
     /// - Parameters:
     ///   - tree: the chain's merged tree.

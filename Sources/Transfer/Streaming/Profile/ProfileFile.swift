@@ -5,8 +5,8 @@ public import Registry
 /// A profile in its file format, which `docs/profiles.md` describes.
 ///
 /// The file is a JSON object with the keys `rivuletProfile` (the version, 1), `repository`, `chain` (optional) and
-/// `entries`. Each entry is an array: the path, the offset, the length, the milliseconds, and the number of consecutive
-/// starts that did not read the range.
+/// `entries`. Each entry is an array with the fields of ``Profile/Entry``: `path`, the offset and length of `range`,
+/// `milliseconds`, and `unread`.
 ///
 /// JSON strings are Unicode text, so a file whose path is not valid UTF-8 cannot have an entry.
 public struct ProfileFile: Sendable, Equatable {

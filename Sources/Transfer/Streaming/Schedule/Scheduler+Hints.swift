@@ -52,12 +52,12 @@ extension Scheduler {
 
     // MARK: - Packs
 
-    /// Finds a pack's chunks in the attached layers. From then on, readers may wait for the pack instead of a request.
+    /// Matches a pack's chunks with the attached layers. From then on, readers of these chunks may wait for the pack.
     ///
-    /// If the missing chunks make up less than half of the pack's decoded bytes, ends the delivery instead, and fetches
-    /// these chunks from their layers' blobs.
+    /// If the missing chunks make up less than half of the pack's decoded bytes, the function ends the pack's transfer
+    /// instead, and fetches the missing chunks from their layers' blobs.
     ///
-    /// - Returns: all chunks of the pack, in the pack's order; `nil` if this call ended the delivery.
+    /// - Returns: all chunks of the pack, in the pack's order; `nil` if the function ended the transfer.
     func open(_ pack: StartupPack, _ order: PackOrder) -> [PackFrame.Item]? {
         let layers = state.withLock { state in
             let now = MonotonicTime.now()
@@ -105,8 +105,8 @@ extension Scheduler {
         return items
     }
 
-    /// Records that the pack's bytes have arrived up to the byte offset `position`. Returns false if the delivery has
-    /// already ended, for example because the pack was abandoned.
+    /// Records that the pack's bytes have arrived up to the byte offset `position`. Returns false if the pack's
+    /// transfer has already ended, for example because the pack was abandoned.
     func moved(_ id: DeliveryID, to position: UInt64) -> Bool {
         state.withLock { state in
             let now = MonotonicTime.now()

@@ -128,7 +128,7 @@ final class Scheduler: Sendable {
         }
     }
 
-    /// Returns the attached layer with this digest; `nil` if there is none.
+    /// Returns the attached layer with this key; `nil` if there is none.
     func layer(_ key: LayerKey) -> AttachedLayer? {
         state.withLock { $0.byKey[key] }
     }

@@ -22,8 +22,8 @@ struct BodyCursor {
 
     /// Waits until all bytes of `range` have arrived, and returns them. Drops the bytes before `range`.
     ///
-    /// - Throws: ``RegistryError`` with code `brokenBody` if the cursor has already passed the start of `range`, or if
-    ///   the body ends too early; errors of the response.
+    /// - Throws: ``RegistryError`` with code `brokenBody` if the cursor has already passed the beginning of `range`,
+    ///   or if the body ends too early; errors of the response.
     mutating func take(_ range: ByteRange) async throws(RegistryError) -> [ByteBuffer] {
         while let first = rest.first, !first.contains(range) || first.offset < range.offset {
             let end = first.contains(range) ? range.offset : first.end
