@@ -27,8 +27,9 @@ enum ExtendedAttributeName {
     static let securityIndex: UInt8 = 6
     static let capabilitySuffix = Array("capability".utf8)
 
-    /// Returns the number of `name`'s namespace and the length of its prefix in bytes. Returns `nil` for a name that
-    /// EROFS cannot store, such as a name in another namespace, or `user.` with nothing after it.
+    /// Returns the index by which EROFS names the namespace of `name`, and the length of the namespace's prefix in
+    /// bytes. Returns `nil` for a name that EROFS cannot store: its namespace has no index, or it has nothing after
+    /// `user.`.
     static func split(_ name: UnsafeRawBufferPointer) -> (index: UInt8, prefix: Int)? {
         for candidate in prefixes where name.starts(with: candidate.text) {
             if candidate.isWhole == (name.count == candidate.text.count) {

@@ -126,8 +126,8 @@ extension ImageOpening {
         /// Tell the streaming engine where the layer's blob is, and pass it the part of the blob that was read for the
         /// layer's index.
         case attach(Digest)
-        /// Prefetch the layer's chunks that the start is expected to read. These chunks come from a profile, or
-        /// from a prediction that is based on the image's configuration.
+        /// Prefetch the layer's chunks that the start is expected to read. A profile names these chunks, or
+        /// a prediction that is based on the image's configuration.
         case hint(Digest, StartSource)
         /// Prefetch the chunks that the layers' author marked as needed early.
         case prefetchLandmarks([Digest])

@@ -17,7 +17,8 @@ public struct Miss: Sendable {
     /// The range from the first missing chunk to the last chunk that the read needs. Some chunks within the range may
     /// be present.
     public let chunks: Range<Int>
-    /// True if the chunks were present but unreadable on disk. If they are unreadable after the retry, the read fails.
+    /// True if the chunks were present but unreadable on disk. They are then fetched again. If they are unreadable
+    /// after that, too, the read fails.
     let afterReadError: Bool
 }
 

@@ -23,7 +23,7 @@ struct DirectoryUsage {
 
     /// The usage counted so far.
     private(set) var usage = SnapshotUsage(size: 0, inodes: 0)
-    /// True if everything was counted; false after a limit or an unreadable directory.
+    /// True if everything was counted; false after a limit was reached or a directory could not be read.
     private(set) var isComplete = true
 
     private let limits: Limits

@@ -22,7 +22,7 @@ public struct PlannerConfiguration: Sendable {
     /// The largest distance in bytes between two extents that the planner requests as one range. The bytes between them
     /// are fetched and discarded. A demand's request has only one range, so an extent farther away needs a second
     /// request. This costs a round trip, in which a link of 5 ms and 200 Mbit/s carries 125 KB. The default is about a
-    /// quarter of that. A typical distance is far smaller: in eStargz, a tar header of about 200 bytes.
+    /// quarter of that. A typical distance is far smaller: in eStargz, a compressed tar header of some 200 bytes.
     public var mergeGap: UInt64 = 32 << 10
 
     /// The limits of the read-around in a small demand's request; see ``ReadAround``.
@@ -33,9 +33,9 @@ public struct PlannerConfiguration: Sendable {
     public var hintFirstBatch: UInt64 = 2 << 20
     /// The factor by which the batch size grows with each batch of hints, up to the ``runLimit`` of class hint.
     public var hintBatchGrowth: UInt64 = 4
-    /// The number of outstanding bytes of hints at which the planner requests the next batch. If the link carries more
-    /// bytes in one and a half answer times (from a request to the head of its answer), the planner uses that number
-    /// instead, up to the ``byteLimit`` of class hint.
+    /// The lowest threshold, in bytes, for the next batch of hints. The planner requests that batch once the number of
+    /// hinted bytes in flight falls to the threshold. On a fast link, the threshold is the number of bytes that the link
+    /// carries in 1.5 times the time from a request to the head of its answer, up to the ``byteLimit`` of class hint.
     public var hintAhead: UInt64 = 1 << 20
     /// The value that replaces ``mergeGap`` in requests for hints and fill, if the host answers only one range per
     /// request. It is larger, because each further range costs a whole request.

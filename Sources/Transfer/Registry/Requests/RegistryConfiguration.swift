@@ -10,7 +10,8 @@ public struct RegistryConfiguration: Sendable {
     public var timeouts: RegistryTimeouts
     public var retry: RetryPolicy
     public var userAgent: String
-    /// The maximum number of background requests in flight for one upstream. Further background requests wait.
+    /// The maximum number of background requests in flight for one registry, with all its mirrors. Further
+    /// background requests wait.
     public var backgroundStreams: Int
     /// The number of connections to one host, in addition to ``backgroundStreams``. Background blob requests leave
     /// these connections free for all other requests: demand blob requests (``RequestPriority/demand``), manifests and
