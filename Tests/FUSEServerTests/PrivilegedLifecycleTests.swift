@@ -132,7 +132,7 @@ import Testing
     @Test("keeps inode numbers across a restart") func keepsInodeNumbersAcrossRestart() throws {
         var layer = LayerFixture()
         layer.file("a/b/c", [1])
-        layer.add("a/d", .hardlink, mode: 0, link: "a/b/c")
+        layer.add("a/d", .hardlink, mode: 0o644, link: "a/b/c")
         var seen: [[UInt64]] = []
         for _ in 0..<2 {
             try MountFixture.with([layer]) { _, path in

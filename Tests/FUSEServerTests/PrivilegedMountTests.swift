@@ -1,6 +1,7 @@
 import Base
 import ContentStore
 import FUSEServer
+import Glibc
 import LayerIndex
 import LazyFileSystem
 import LazyFixtures
@@ -16,12 +17,12 @@ import Testing
         layer.directory("bin", mode: 0o1777)
         layer.file("bin/tool", pattern(300_000), mode: 0o4755, uid: 70_000, gid: 80_000)
         layer.file("bin/ping", pattern(10), mode: 0o755, xattrs: [("security.capability", capability)])
-        layer.add("bin/hard", .hardlink, mode: 0, link: "bin/tool")
+        layer.add("bin/hard", .hardlink, mode: 0o4755, uid: 70_000, gid: 80_000, link: "bin/tool")
         layer.add("link", .symlink, mode: 0o777, link: String(repeating: "x/", count: 2047) + "y")
         layer.add("null", .character, mode: 0o666, device: (1, 3))
         layer.add("disk", .block, mode: 0o660, device: (259, 300_000))
         layer.add("pipe", .fifo, mode: 0o600)
-        layer.add("old", .directory, mode: 0o700, modified: (-5, 123_456_789))
+        layer.add("old", .directory, mode: 0o700, modified: (5, 123_456_789))
         try MountFixture.with([layer]) { mount, path in
             let tool = try Sys.stat(path + "/bin/tool")
             #expect(tool.mode == 0o104755 && tool.uid == 70_000 && tool.gid == 80_000 && tool.size == 300_000)
@@ -31,8 +32,15 @@ import Testing
             let disk = try Sys.stat(path + "/disk")
             #expect(disk.kind == .block && disk.deviceMajor == 259 && disk.deviceMinor == 300_000)
             let old = try Sys.stat(path + "/old")
-            #expect(old.modifiedSeconds == -5 && old.modifiedNanoseconds == 123_456_789)
+            #expect(old.modifiedSeconds == 5 && old.modifiedNanoseconds == 123_456_789)
             #expect(try Sys.stat(path + "/pipe").kind == .fifo)
+            for name in ["bin", "bin/tool"] {
+                // FS_IOC_GETFLAGS is _IOR('f', 1, long) (linux/fs.h).
+                let file = try Sys.open("\(path)/\(name)", .readOnly)
+                var flags = -1
+                #expect(ioctl(file.raw, 0x8008_6601, &flags) == 0 && flags & 0xFFFF_FFFF == 0)
+                #expect(ioctl(file.raw, 0x8008_6602, &flags) == -1 && errno == ENOTTY)
+            }
             #expect(try Sys.readLink(path + "/link").count == 4095)
             #expect(try Sys.extendedAttribute(path + "/bin/ping", "security.capability") == capability)
             #expect(try Sys.extendedAttribute(path + "/bin/ping", "user.none") == nil)
@@ -53,7 +61,7 @@ import Testing
         lower.file("etc/gone", [1])
         lower.file("etc/kept", [2])
         lower.file("var/log/old", [3])
-        lower.add("etc/alias", .hardlink, mode: 0, link: "etc/kept")
+        lower.add("etc/alias", .hardlink, mode: 0o644, link: "etc/kept")
         var upper = LayerFixture()
         upper.file("etc/.wh.gone")
         upper.file("var/log/.wh..wh..opq")

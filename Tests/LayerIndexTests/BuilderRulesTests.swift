@@ -129,7 +129,9 @@ import Testing
         // containerd takes AUFS's own names for whiteouts, and directories of such a name for directories.
         #expect(
             try Layers.describe([.file(".wh..wh.plnk/12.3"), .file(".wh..wh.aufs")])
-                == ["40755 3 /", "20000 1 /.wh.aufs", "40755 2 /.wh..wh.plnk implied", "100644 1 /.wh..wh.plnk/12.3"])
+                == [
+                    "40755 3 /", "40755 2 /.wh..wh.plnk implied", "100644 1 /.wh..wh.plnk/12.3", "20000 1 /.wh.aufs",
+                ])
         let longest = String(repeating: "n", count: 255)
         #expect(try Layers.describe([.file(".wh." + longest)]) == ["40755 2 /", "20000 1 /" + longest])
     }

@@ -24,7 +24,7 @@ struct FuzzSeedTests {
 
     private static func seeds() throws -> [Seed] {
         let everything: [LayerEntry] = [
-            .directory("d", mode: 0o1777, xattrs: [("trusted.overlay.opaque", "y")]), .file("d/empty", mode: 0o4755),
+            .directory("d", mode: 0o1777), .file("d/.wh..wh..opq"), .file("d/empty", mode: 0o4755),
             .symlink("d/s", to: "../f"), .file("f", pieces: [(0, 0, 10)], xattrs: [("user.a", "1"), ("user.b", "22")]),
             .link("h", to: "f"), .file("d/.wh.gone"),
             LayerEntry(

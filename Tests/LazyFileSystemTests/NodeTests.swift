@@ -28,7 +28,7 @@ import Testing
         layer.file("usr/data", [1, 2, 3], mode: 0o4755, uid: 70_000, gid: 80_000)
         layer.file("usr/empty")
         layer.add("usr/link", .symlink, mode: 0o777, link: "../usr/data")
-        layer.add("usr/hard", .hardlink, mode: 0, link: "usr/data")
+        layer.add("usr/hard", .hardlink, mode: 0o4755, uid: 70_000, gid: 80_000, link: "usr/data")
         layer.add("null", .character, mode: 0o666, device: (1, 3))
         layer.add("disk", .block, mode: 0o660, device: (259, 300_000))
         layer.add("pipe", .fifo, mode: 0o600)

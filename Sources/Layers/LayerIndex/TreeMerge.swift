@@ -312,12 +312,21 @@ struct TreeMerge {
     /// Returns the attributes of the directory at `path` in the uppermost layer that has the path, from `layer` down.
     /// Follows the symbolic links of each layer inside the layer's root.
     ///
-    /// - Returns: `nil` if no layer has the path, or if the path in that uppermost layer leads to something other than
-    ///   a directory.
-    private mutating func unpacked(_ path: [[UInt8]], from layer: Int) throws(LayerIndexError) -> Unpacked? {
-        for layer in (0...layer).reversed() {
+    /// - Parameter lowest: the lowest layer to look at.
+    /// - Returns: `nil` if that is no directory, or if no layer has the path. Also if a path cannot be resolved:
+    ///   containerd then refuses the image.
+    private mutating func unpacked(
+        _ path: [[UInt8]], from layer: Int, downTo lowest: Int = 0
+    ) throws(LayerIndexError) -> Unpacked? {
+        for layer in (lowest...layer).reversed() {
             let view = LayerView(tree: layers[layer])
-            let resolved = try RootPath(path, in: view, limits: limits, maximumWork: resolutionBudget)
+            let resolved: RootPath
+            do throws(LayerIndexError) {
+                resolved = try RootPath(path, in: view, limits: limits, maximumWork: resolutionBudget)
+            } catch {
+                guard error.code == .invalidPath else { throw error }
+                return nil
+            }
             let work = resolved.work + UInt64(path.count + 1) * 8
             guard work <= resolutionBudget else {
                 throw LayerIndexError(.limit, "too many directories that only lower layers describe")
@@ -336,8 +345,11 @@ struct TreeMerge {
             guard isFound else { continue }
             let source = Source(layer: layer, inode: inode)
             let mark = try mark(source, "trusted.overlay.rivulet.implied")
-            let below = mark == nil || layer == 0 ? nil : try unpacked(resolved.names, from: layer - 1)
-            return try unpacked(source, mark, over: below, nil)
+            guard mark != nil else { return try unpacked(source, nil, over: nil, nil) }
+            let below = layer == 0 ? nil : try unpacked(resolved.names, from: layer - 1)
+            let parent = Array(resolved.names.dropLast())
+            let heritage = parent.isEmpty ? nil : try unpacked(parent, from: layer, downTo: layer)?.heritage
+            return try unpacked(source, mark, over: below, heritage)
         }
         return nil
     }
