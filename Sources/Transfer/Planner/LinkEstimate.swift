@@ -77,8 +77,8 @@ struct LinkEstimate: Sendable {
 /// older of the two. So a measurement counts for at least 30 seconds. It no longer counts once a measurement
 /// arrives that is at least 90 seconds newer.
 struct RecentExtreme: Sendable {
-    /// The minimum duration, in nanoseconds, of a period, of which only the largest or smallest measurement is stored.
-    /// The first measurement after that time begins the next period.
+    /// The minimum duration of a period, in nanoseconds. A period is a time from which only the largest or smallest
+    /// measurement is stored. The first measurement after the duration begins the next period.
     private static let period: UInt64 = 30_000_000_000
 
     private let isMaximum: Bool

@@ -34,8 +34,9 @@ public struct PlannerConfiguration: Sendable {
     /// The factor by which the batch size grows with each batch of hints, up to the ``runLimit`` of class hint.
     public var hintBatchGrowth: UInt64 = 4
     /// The lowest threshold, in bytes, for the next batch of hints. The planner requests that batch once the number of
-    /// hinted bytes in flight falls to the threshold. On a fast link, the threshold is the number of bytes that the link
-    /// carries in 1.5 times the time from a request to the head of its answer, up to the ``byteLimit`` of class hint.
+    /// hinted bytes in flight falls to the threshold. On a fast link, the threshold is the number of bytes that the
+    /// link carries in 1.5 times the time from a request to the head of its answer, up to the ``byteLimit`` of class
+    /// hint.
     public var hintAhead: UInt64 = 1 << 20
     /// The value that replaces ``mergeGap`` in requests for hints and fill, if the host answers only one range per
     /// request. It is larger, because each further range costs a whole request.
