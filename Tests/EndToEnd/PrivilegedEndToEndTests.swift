@@ -233,7 +233,7 @@ struct PrivilegedEndToEndTests {
                     (try TreeListing(of: reference), try TreeListing(of: root))
                 }
                 #expect(expected.files.count > 1900)
-                // The root is the container's own new directory. Neither containerd nor Rivulet has times before 1970.
+                // The root is the container's own new directory. containerd and Rivulet have no times before 1970.
                 let excepted: Set = ["/", "/odd/old"]
                 let differences = seen.differences(from: expected, excepting: excepted)
                 #expect(

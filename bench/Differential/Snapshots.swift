@@ -45,7 +45,8 @@ final class Snapshots: Sendable {
                         $0.labels = ["containerd.io/gc.root": "2026-01-01T00:00:00Z"]
                     }, metadata: metadata, options: options
                 ).mounts
-            } catch let error as RPCError where error.code == .alreadyExists {
+            } catch let error as RPCError where error.message.contains("already exists") {
+                // The connection closed after the call. containerd passes a proxy's error on as an unknown one.
                 return try await snapshots.mounts(
                     .with {
                         $0.snapshotter = snapshotter
