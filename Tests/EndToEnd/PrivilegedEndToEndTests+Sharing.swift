@@ -56,4 +56,19 @@ extension PrivilegedEndToEndTests {
             try await pod.remove()
         }
     }
+
+    @Test("all files of a container have one device number") func hasOneDeviceNumber() async throws {
+        let script = """
+            echo changed >> /odd/replaced; echo new > /new
+            busybox stat -c %d / /new /odd/replaced /bin/busybox /odd | busybox sort -u | busybox wc -l
+            """
+        try await shared.withNode("devices") { node in
+            let pod = try await Pod(
+                .init(name: "devices", image: shared.images.main, command: ["/bin/busybox", "sh", "-c", script]),
+                in: shared.lab, client: node.client)
+            #expect(try await pod.waitForExit() == 0)
+            #expect(pod.output() == ["1"])
+            try await pod.remove()
+        }
+    }
 }
