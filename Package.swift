@@ -174,10 +174,10 @@ let parsers: [Target] = [
         name: "Conversion", dependencies: ["Base"], path: "Sources/Artifacts/Conversion",
         sources: ["Service/ConversionError.swift", "Service/PushNotification.swift"], swiftSettings: settings),
     .target(
-        name: "NodeDatabase", dependencies: ["Base"], path: "Sources/Node/NodeDatabase",
+        name: "NodeDatabase", dependencies: ["Base", "ContentStore"], path: "Sources/Node/NodeDatabase",
         sources: ["NodeDatabaseError.swift", "SnapshotLabels.swift", "SnapshotRecord.swift"], swiftSettings: settings),
     .target(
-        name: "Snapshotter", dependencies: ["Base", "NodeDatabase"], path: "Sources/Node/Snapshotter",
+        name: "Snapshotter", dependencies: ["Base", "ContentStore", "NodeDatabase"], path: "Sources/Node/Snapshotter",
         sources: [
             "LinearRegex.swift", "LinearRegexParser.swift", "SnapshotFilter.swift", "SnapshotFilterParser.swift",
             "SnapshotterError.swift",

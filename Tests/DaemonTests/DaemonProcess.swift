@@ -52,6 +52,20 @@ final class DaemonProcess {
         } && (holds || condition())
     }
 
+    /// True if the daemon accepts connections at ``address``. The socket's file appears a moment earlier.
+    var isListening: Bool {
+        var name = sockaddr_un()
+        name.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &name.sun_path) { $0.copyBytes(from: address.utf8.prefix($0.count - 1)) }
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        return withUnsafePointer(to: &name) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+            }
+        }
+    }
+
     /// Waits until the daemon exits, and returns its exit code and output.
     func finish() throws -> (code: Int32, text: String) {
         let data = try output.fileHandleForReading.readToEnd() ?? Data()

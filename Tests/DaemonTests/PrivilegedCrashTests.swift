@@ -32,7 +32,7 @@ import Testing
             let daemon = try DaemonProcess(root: root)
             defer { daemon.stop() }
             try daemon.start(environment: ["LD_PRELOAD": library, "RIVULET_STEPS": arm])
-            try #require(daemon.wait { FileManager.default.fileExists(atPath: daemon.address) })
+            try #require(daemon.wait { daemon.isListening })
             let isKilled = try await withClient(daemon) { client in
                 try await self.setUp(call, number, client)
                 try "\(number)".write(toFile: arm, atomically: true, encoding: .utf8)
@@ -104,7 +104,7 @@ import Testing
             umount2(root + "/fuse", Int32(MNT_DETACH))
         }
         try daemon.start()
-        try #require(daemon.wait { FileManager.default.fileExists(atPath: daemon.address) })
+        try #require(daemon.wait { daemon.isListening })
         try await withClient(daemon) { client in
             _ = try await client.cleanup(.init(), options: Self.options)
             // Each record has its directory, and there are no other directories.
