@@ -10,6 +10,9 @@ enum LayerKeyMigration {
     /// The chains before the migration, by chain ID in hexadecimal digits.
     private typealias Chains = [String: (parent: String?, layer: LayerKey)]
 
+    /// The maximum number of layers in a chain of the old database.
+    private static let maximumDepth = 1024
+
     static func run(_ database: Database) throws {
         try changeTables(database)
         var chains: Chains = [:]
@@ -109,7 +112,7 @@ enum LayerKeyMigration {
         var layers: [LayerKey] = []
         var next: String? = id
         while let id = next {
-            guard layers.count < ChainRecords.maximumDepth, let chain = chains[id] else { return nil }
+            guard layers.count < maximumDepth, let chain = chains[id] else { return nil }
             layers.append(chain.layer)
             next = chain.parent
         }
