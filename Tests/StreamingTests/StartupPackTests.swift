@@ -90,17 +90,20 @@ import Testing
         }
     }
 
-    @Test(arguments: [0.3, 0.6, 0.999]) func rejectsWrongBytesInAPack(place: Double) async throws {
+    @Test func rejectsWrongBytesInAPack() async throws {
         let fixture = try Self.fixture(4)
-        var pack = try await Self.pack(fixture, Array(0..<8))
-        pack[Int(Double(pack.count) * place)] ^= 0x10
-        try await withBench { bench in
-            let layer = try bench.attach(fixture)
-            Self.replay(pack, [layer], on: bench)
-            // The engine fetches from the layer what the pack does not bring, without a demand.
-            try await Self.wait("all is here") { layer.isComplete }
-            for chunk in 0..<8 { #expect(try layer.bytes(ofChunk: chunk) == fixture.files[chunk].bytes) }
-            #expect(bench.engine.snapshot().packsAbandoned == 1)
+        let good = try await Self.pack(fixture, Array(0..<8))
+        for place in [0.3, 0.6, 0.999] {
+            var pack = good
+            pack[Int(Double(pack.count) * place)] ^= 0x10
+            try await withBench { bench in
+                let layer = try bench.attach(fixture)
+                Self.replay(pack, [layer], on: bench)
+                // The engine fetches from the layer what the pack does not bring, without a demand.
+                try await Self.wait("all is here") { layer.isComplete }
+                for chunk in 0..<8 { #expect(try layer.bytes(ofChunk: chunk) == fixture.files[chunk].bytes) }
+                #expect(bench.engine.snapshot().packsAbandoned == 1, "wrong at \(place)")
+            }
         }
     }
 

@@ -73,6 +73,8 @@ package struct TOMLOutline {
 
         mutating func document() {
             var table: [String] = []
+            // toml++ skips a byte order mark, too.
+            if bytes.starts(with: [0xef, 0xbb, 0xbf]) { index = 3 }
             while true {
                 skipBlanks(newlines: true)
                 guard let byte = peek else { return }
