@@ -57,6 +57,9 @@ struct OpenedImages: Sendable {
         return (opened, true)
     }
 
+    /// True if no image is in memory.
+    var isEmpty: Bool { entries.isEmpty }
+
     /// Forgets the images whose time is over.
     mutating func expire(at now: MonotonicTime) {
         entries = entries.filter { $0.value.end > now }

@@ -80,9 +80,13 @@ public final class StreamedImages: RemoteImages {
     }
 
     public func sweep() async {
-        images.withLock { $0.expire(at: clock.now) }
+        let isIdle = images.withLock { images in
+            images.expire(at: clock.now)
+            return images.isEmpty
+        }
         for chain in await register.unused() { _ = await mounts.forget(chain) }
-        await mounts.deleteLeftovers()
+        // An image in memory has layers that no chain contains yet: containerd asks for one layer after another.
+        if isIdle { await mounts.deleteLeftovers() }
     }
 
     /// Returns the image of `request`. Opens the image unless an earlier call has begun to open it.
