@@ -255,6 +255,6 @@ struct Daemon: Sendable {
 }
 
 extension String {
-    /// The index of the path's last slash; the start of the path if it has none.
+    /// The index of the path's last slash; the start of the path if the path has no slash.
     fileprivate var lastSlash: String.Index { lastIndex(of: "/") ?? startIndex }
 }

@@ -15,10 +15,11 @@ package struct FillReserve {
         self.limit = limit
     }
 
-    /// Takes the capacity of the disk into account. Returns true if ``isFillAllowed`` has changed.
+    /// Allows or stops fill according to the current `capacity` of the disk. Returns true if ``isFillAllowed`` has
+    /// changed.
     ///
-    /// Stopped fill resumes only when the share of used space is more than two percentage points below ``limit``, so
-    /// that fill does not stop and resume all the time.
+    /// Stopped fill resumes only when the share of used space is more than two percentage points below ``limit``.
+    /// Otherwise, fill would stop and resume all the time.
     package mutating func update(_ capacity: StoreCapacity) -> Bool {
         guard capacity.blocks > 0 else { return false }
         let used = capacity.usedPercent
@@ -29,7 +30,8 @@ package struct FillReserve {
 }
 
 extension StoreCapacity {
-    /// The share of the file system that ordinary users cannot use any more, in percent, as kubelet computes it.
+    /// The share of the file system, in percent, that is used or reserved for root. kubelet computes this share in the
+    /// same way.
     package var usedPercent: Int {
         guard blocks > 0 else { return 0 }
         return 100 - Int((Double(min(availableBlocks, blocks)) / Double(blocks) * 100).rounded(.down))

@@ -6,8 +6,8 @@ import Registry
 /// while the artifact's manifest is still in transit, which saves a round trip. Because the announcement is not
 /// verified, the node uses only contents that the manifest also names.
 ///
-/// The text has one item `layer/index` for each index, then at most one item `pack+size`. Spaces separate the items.
-/// Layers, indexes and the pack are digests in hexadecimal, without their algorithm; the size is in bytes.
+/// The annotation has one item `layer/index` for each index, then at most one item `pack+size`. Spaces separate the
+/// items. `layer`, `index` and `pack` are digests in hexadecimal, without their algorithm; `size` is in bytes.
 public struct ArtifactContents: Sendable, Hashable {
     static let annotation = "io.rivulet.contents"
     /// The maximum number of indexes in the annotation. The limit keeps the annotation below 2 KiB, because the size of

@@ -2,8 +2,8 @@ public import Base
 public import Logging
 public import Registry
 
-/// A finder of an image's streaming artifact, by the digest of the image's manifest. The artifact changes neither the
-/// image nor its digest, so an image that a pod pins by digest can be streamed, too.
+/// A finder of streaming artifacts. It looks up an image's artifact by the digest of the image's manifest. The artifact
+/// changes neither the image nor this digest. So Rivulet can also stream an image that a pod names by digest.
 ///
 /// For one minute, the finder remembers that an image has no usable artifact. Pulls of such an image therefore cost at
 /// most one lookup in that time.

@@ -14,7 +14,8 @@ extension RegistryClient {
     /// - Parameters:
     ///   - keys: the keys of trusted signers. Only artifacts that one of them has signed can be used. `nil` accepts all
     ///     artifacts.
-    ///   - announced: receives the announced contents of the first candidate before its manifest has arrived.
+    ///   - announced: receives the announced contents of the preferred artifact, before the client fetches its
+    ///     manifest.
     ///   - refused: receives the reason why an artifact cannot be used.
     package func artifact(
         _ repository: Repository, of image: Digest, signedBy keys: ArtifactKeys? = nil,

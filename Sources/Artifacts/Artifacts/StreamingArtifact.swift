@@ -6,8 +6,8 @@ public import Registry
 /// `docs/streaming-artifact.md` describes it byte by byte.
 public struct StreamingArtifact: Sendable, Hashable {
     public static let artifactType = "application/vnd.rivulet.streaming.v1"
-    /// The artifact type of an intermediate result of a conversion: a manifest that lists the index, windows and copy
-    /// of one finished layer. The registry stores it so that an interrupted conversion can resume.
+    /// The artifact type of an intermediate result of a conversion: a manifest that lists the index, restart windows
+    /// and copy of one finished layer. The registry stores this manifest so that an interrupted conversion can resume.
     package static let unfinishedType = "application/vnd.rivulet.streaming-layer.v1"
     package static let layerIndexType = "application/vnd.rivulet.layer-index.v1"
     package static let windowsType = "application/vnd.rivulet.restart-windows.v1"
@@ -17,8 +17,8 @@ public struct StreamingArtifact: Sendable, Hashable {
     static let diffIDAnnotation = "io.rivulet.layer.diff-id"
     static let signatureAnnotation = "io.rivulet.signature"
     static let predictedAnnotation = "io.rivulet.pack.predicted"
-    /// The annotation with the generation of the startup pack. A list of referrers repeats it, so the list alone shows
-    /// which of several artifacts is the newest.
+    /// The annotation with the generation of the startup pack. A list of referrers repeats this annotation, so the list
+    /// alone shows which of several artifacts is the newest.
     static let generationAnnotation = "io.rivulet.pack.generation"
     /// The highest valid generation. No image ever has this many packs, and the next number still fits in a `UInt32`.
     private static let maximumGeneration: UInt32 = 1 << 30
@@ -62,7 +62,8 @@ public struct StreamingArtifact: Sendable, Hashable {
 
     /// The descriptor of the image's manifest.
     public let subject: Descriptor
-    /// The parts for the image's layers, in the order of the layers. A blob that the image uses twice appears once.
+    /// The parts for the image's layers that can be streamed, in the order of the layers. A blob that the image uses
+    /// twice appears once.
     public let layers: [Layer]
     /// The descriptor of the startup pack, one blob with the chunks that a container reads until it is ready; `nil` if
     /// the artifact has none.

@@ -12,8 +12,8 @@ public enum Codec: UInt8, Hashable, Sendable {
 }
 
 extension Codec {
-    /// Detects the compression of a blob from its first four bytes (RFC 1952 §2.3.1; RFC 8878 §3.1.1 and §3.1.2,
-    /// skippable frames). Any other bytes mean ``raw``.
+    /// Detects the compression of a blob from the magic number in its first four bytes (RFC 1952 §2.3.1; RFC 8878
+    /// §3.1.1 and §3.1.2, skippable frames). If there is no known magic number, the result is ``raw``.
     public init(startOf bytes: some Collection<UInt8>) {
         var magic: UInt32 = 0
         for (index, byte) in bytes.prefix(4).enumerated() { magic |= UInt32(byte) << UInt32(8 * index) }

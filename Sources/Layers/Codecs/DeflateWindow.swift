@@ -7,10 +7,15 @@ import Base
 /// almost nothing.
 ///
 /// A back-reference spans at most 32 KiB, so only the first 32 KiB of data after the point can refer to the window. The
-/// search decodes this data three times, each time with a substitute window. The bytes of the substitutes encode their
-/// own positions: `low` has the low byte of the position, `inverse` the complement of `low`, and `high` the high byte.
-/// A byte that differs between the outputs of `low` and `inverse` was copied from the window. The outputs of `low` and
-/// `high` then give the position in the window from which the byte was copied.
+/// search decodes this data three times, each time with a different substitute in place of the window. The bytes of a
+/// substitute encode their own positions in the window:
+///
+/// - `low`: the low byte of the position.
+/// - `inverse`: the complement of `low`.
+/// - `high`: the high byte of the position.
+///
+/// A decoded byte was copied from the window if the outputs with `low` and `inverse` differ at that place. The outputs
+/// with `low` and `high` then give the position in the window from which the byte was copied.
 struct DeflateWindow {
     private let decoder = ExtentDecoder()
     private var low = [UInt8](repeating: 0, count: DeflateRestart.windowSize)
@@ -26,11 +31,11 @@ struct DeflateWindow {
         }
     }
 
-    /// Returns `window` with zeros in place of unneeded bytes, to which the data after the restart point does not
-    /// refer. Leaves out the unneeded bytes at the start of the window.
+    /// Returns `window` with zeros in place of the bytes to which the data after the restart point does not refer.
+    /// Leaves out such bytes at the start of the window.
     ///
-    /// - Parameter input: the compressed bytes from the restart point on. They must decode to 32 KiB, or to the end of
-    ///   the stream.
+    /// - Parameter input: the compressed bytes from the restart point on. They must decode to at least 32 KiB, or to
+    ///   the end of the stream.
     mutating func reduced(
         _ window: [UInt8], at restart: DeflateRestart, followedBy input: [UInt8]
     ) throws(CodecError) -> [UInt8] {

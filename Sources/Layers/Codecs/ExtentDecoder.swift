@@ -12,10 +12,11 @@ public import Base
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ExtentDecoder {
-    /// The default limit of a zstd window, as an exponent of two: 512 MiB, the limit of the decoder in containerd
-    /// (klauspost/compress). skopeo and buildah declare windows over 8 MiB by default.
+    /// The default limit of a zstd window, as an exponent of two: 512 MiB, as in containerd's decoder
+    /// (klauspost/compress). The limit must be over 8 MiB, because skopeo and buildah declare larger windows by
+    /// default.
     ///
-    /// The library reserves the address space of a whole window but touches only as much as it decodes.
+    /// libzstd reserves the address space of a whole window, but touches only as much memory as it decodes.
     public static let standardWindowLog = 29
 
     private var codec = Codec.raw
@@ -41,8 +42,8 @@ public final class ExtentDecoder {
 
     /// Resets all state for data that begins in the middle of a DEFLATE stream.
     ///
-    /// - Parameter window: the decoded data before the restart point. Only its last 32 KiB matter, and bytes to which
-    ///   the data does not refer may be zeros.
+    /// - Parameter window: the decoded data before the restart point. Only the last 32 KiB matter. The caller may
+    ///   replace bytes with zeros if the data after the restart point does not refer to them.
     public func reset(_ restart: DeflateRestart, window: [UInt8]) {
         codec = .deflate
         let decoder = gzip ?? GzipDecoder()
@@ -56,10 +57,10 @@ public final class ExtentDecoder {
     /// The end of the input is not an error. A caller that receives fewer bytes than it expects must treat the extent
     /// as truncated.
     ///
-    /// - Returns: `consumed` is the number of input bytes used; the caller passes the rest again. `produced` is the
-    ///   number of bytes written to the start of `output`. `finished` is true if the consumed input ends with the end
-    ///   of a gzip member, a DEFLATE stream or a zstd frame. More input then continues with the next member or frame. A
-    ///   raw extent is never `finished`.
+    /// - Returns: `consumed` is the number of input bytes used; the caller passes the unused bytes again. `produced` is
+    ///   the number of bytes written to the start of `output`. `finished` is true if the consumed input ends with the
+    ///   end of a gzip member, a DEFLATE stream or a zstd frame. After a member or a frame, more input continues with
+    ///   the next one. A raw extent is never `finished`.
     /// - Throws: ``CodecError``. Reset the decoder before further use.
     public func decode(
         _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer

@@ -14,8 +14,8 @@ final class GzipDecoder {
 
     private let state: UnsafeMutablePointer<inflate_state>
     private var finished = false
-    /// True for DEFLATE data without a gzip wrapper. Decoding stops at its end; the decoder consumes no input after
-    /// that.
+    /// True for DEFLATE data without a gzip wrapper. Decoding then stops at the end of the DEFLATE stream, and the
+    /// decoder consumes no more input.
     private var isBare = false
 
     init() {

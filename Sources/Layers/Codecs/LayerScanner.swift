@@ -1,8 +1,8 @@
 public import Base
 import CZlib
 
-/// A decoder of a complete layer blob in any compression, which also divides the blob into extents, its smallest
-/// decodable pieces.
+/// A decoder of a complete layer blob in any compression. It also divides the blob into extents, its smallest decodable
+/// pieces.
 ///
 /// The scanner decodes from front to back. It begins new extents at positions in the middle of the blob where a reader
 /// can start to decode. The caller passes input and room for output, step by step.
@@ -10,15 +10,16 @@ import CZlib
 ///     let step = try scanner.scan(input, into: output)
 ///     // use output[..<step.produced]; then, if step.boundary is set, a new extent begins
 ///
-/// Each extent decodes to at least ``span`` bytes, with two exceptions. The last extent ends with the blob, and an
-/// extent that begins in the middle of a gzip member ends with that member at the latest. The first extent begins at
-/// the first byte.
+/// The first extent begins at the first byte. Each extent decodes to at least ``span`` bytes, with two exceptions:
+///
+/// - The last extent ends with the blob.
+/// - An extent that begins in the middle of a gzip member ends with that member at the latest.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class LayerScanner {
     /// The result of one call of ``LayerScanner/scan(_:into:)``.
     public struct Step {
-        /// The number of input bytes consumed. The caller passes the rest again.
+        /// The number of input bytes consumed. The caller passes the bytes after them again.
         public var consumed = 0
         /// The number of bytes written to the start of the output.
         public var produced = 0
@@ -31,25 +32,27 @@ public final class LayerScanner {
 
     /// The beginning of an extent.
     public struct Boundary: Sendable, Equatable {
-        /// The offset in the blob. The previous extent ends here.
+        /// The extent's offset in the blob. The previous extent ends here.
         public let offset: UInt64
         public let codec: Codec
-        /// The restart point of a ``Codec/deflate`` extent; `nil` for other codecs. To decode from there, a reader also
-        /// needs decoded data from before the extent. ``LayerScanner/takeWindow()`` returns that data later.
+        /// The restart point of a ``Codec/deflate`` extent; `nil` for other codecs. To decode from the restart point, a
+        /// reader also needs decoded data from before the extent. ``LayerScanner/takeWindow()`` returns that data
+        /// later.
         public let restart: DeflateRestart?
     }
 
-    /// The decoded data before a boundary in a DEFLATE stream. Zeros replace the bytes that the data after the boundary
-    /// does not refer to.
+    /// The decoded data before a boundary in a DEFLATE stream. Zeros replace the bytes to which the data after the
+    /// boundary does not refer.
     public struct Window: Sendable, Equatable {
         /// The boundary's offset in the blob.
         public let offset: UInt64
-        /// The decoded data, at most 32 KiB; empty if the data after the boundary does not refer to it.
+        /// The decoded data that ends at the boundary, at most 32 KiB. Unneeded bytes at the start are left out. Empty
+        /// if the data after the boundary refers to no earlier data.
         public let bytes: [UInt8]
     }
 
-    /// The minimum decoded size of an extent in bytes. The blob's last extent may be smaller, and so may an extent that
-    /// begins in the middle of a gzip member and ends with it.
+    /// The minimum decoded size of an extent in bytes. Two kinds of extent may be smaller: the blob's last extent, and
+    /// an extent that begins in the middle of a gzip member and ends with the member.
     public static let span: UInt64 = 256 << 10
     /// The maximum decoded size of a zstd frame in bytes. The scanner refuses longer frames, because decoding can only
     /// begin at the start of a frame: to get one byte, a reader must fetch the frame up to that byte.
@@ -76,7 +79,7 @@ public final class LayerScanner {
     public init() {}
 
     /// Returns and removes the next complete window, in the order of the boundaries; `nil` if there is none yet. A
-    /// window is complete once the 32 KiB after its boundary are decoded, and at the latest after ``finish()``.
+    /// window is complete when the next 32 KiB after its boundary are decoded, or when its gzip member ends.
     public func takeWindow() -> Window? {
         guard case .gzip(let gzip) = inner else { return nil }
         return gzip.takeWindow()
@@ -134,8 +137,8 @@ public final class LayerScanner {
         }
     }
 
-    /// Detects the codec from the first four bytes and returns the boundary at offset 0. Returns an idle step if
-    /// `input` has fewer bytes.
+    /// Detects the codec from the first four bytes and returns the boundary at offset 0. If `input` has fewer than four
+    /// bytes, returns an idle step.
     private func begin(_ input: UnsafeRawBufferPointer) throws(CodecError) -> Step {
         guard input.count >= 4 else { return Step(isIdle: true) }
         switch Codec(startOf: input) {
@@ -283,8 +286,8 @@ private final class GzipScanner {
         if pending?.decoded ?? 0 >= DeflateRestart.windowSize { try settle() }
     }
 
-    /// Completes the pending window, if there is one: replaces with zeros the bytes that no later data refers to. Call
-    /// this once all data that may refer to the window is decoded.
+    /// Completes the pending window, if there is one, by replacing with zeros the bytes to which no later data refers.
+    /// Call this once all data that may refer to the window is decoded.
     private func settle() throws(CodecError) {
         guard let known = pending else { return }
         pending = nil

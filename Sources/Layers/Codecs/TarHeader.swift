@@ -9,10 +9,10 @@ public struct TarHeader: Sendable, Equatable {
 
     /// The name field up to its first NUL, without the prefix field.
     public let name: [UInt8]
-    /// The prefix field of a ustar header: the part before ``name``, without the slash between them. Usually empty in
-    /// GNU's own format, which stores other data in that field.
+    /// The prefix field of a ustar header: the part of the path before ``name``, without the slash between them. GNU's
+    /// own format stores other data in that field, so the prefix is usually empty there.
     public let prefix: [UInt8]
-    /// The type flag. Old archives use NUL for a regular file, instead of `0`.
+    /// The type flag. For a regular file, it is the character `0`, or NUL in old archives.
     public let type: UInt8
     /// The size of the payload after the header, in bytes.
     public let size: UInt64
@@ -20,9 +20,9 @@ public struct TarHeader: Sendable, Equatable {
     public let linkName: [UInt8]
     /// Permission bits, set-id bits and sticky bit; some writers add the file type.
     public let mode: UInt64
-    /// The owner's user ID. Base-256 numbers may have more than 32 bits.
+    /// The owner's user ID. A base-256 field can hold more than 32 bits.
     public let uid: UInt64
-    /// The owner's group ID. Base-256 numbers may have more than 32 bits.
+    /// The owner's group ID. A base-256 field can hold more than 32 bits.
     public let gid: UInt64
     /// The modification time in seconds since 1970; negative before 1970.
     public let modified: Int64
@@ -88,9 +88,9 @@ public struct TarHeader: Sendable, Equatable {
         }
     }
 
-    /// Returns the prefix that Go before 1.8 wrote into GNU's headers, in place of the format's time fields. Many
-    /// images contain such headers. Like Go today, the parser recognizes them by time fields that are not numbers
-    /// (golang.org/issue/12594). For other headers, returns an empty prefix.
+    /// Returns the prefix from a GNU header that Go before 1.8 wrote; empty for any other header. Such a header has a
+    /// prefix in place of GNU's access and change times, and many images contain such headers. Like Go today, the
+    /// parser recognizes them by time fields that are not numbers (golang.org/issue/12594).
     private static func prefixOfOldGo(_ block: UnsafeRawBufferPointer) -> [UInt8] {
         func isNoTime(_ field: Slice<UnsafeRawBufferPointer>) -> Bool { field.first != 0 && number(field) == nil }
         guard isNoTime(block[345..<357]) || isNoTime(block[357..<369]) else { return [] }
@@ -98,8 +98,8 @@ public struct TarHeader: Sendable, Equatable {
         return prefix.allSatisfy({ $0 < 0x80 }) ? prefix : []
     }
 
-    /// Returns true if the checksum is the sum of all bytes, with spaces in the checksum field. Also accepts the sum of
-    /// signed bytes, which some old writers stored.
+    /// Returns true if the header's checksum is the sum of all its bytes, counting the checksum field as spaces. Some
+    /// old writers stored the sum of the bytes as signed numbers, which is also accepted.
     private static func hasRightChecksum(_ block: UnsafeRawBufferPointer) -> Bool {
         guard let expected = number(block[148..<156]) else { return false }
         var sum: Int64 = 8 * 0x20
@@ -123,9 +123,10 @@ public struct TarHeader: Sendable, Equatable {
         number(field).flatMap { UInt64(exactly: $0) }
     }
 
-    /// Parses a numeric field. If its first bit is set, the other bits are a big-endian number in two's complement.
-    /// Otherwise the field has octal digits, with spaces or NULs around them; a field without digits is 0. Returns
-    /// `nil` for any character other than these, or for a number of more than 64 bits.
+    /// Parses a numeric field, in one of two forms. If the first bit of the field is set, the other bits are a
+    /// big-endian number in two's complement. Otherwise the field contains octal digits, with spaces or NULs around
+    /// them; a field without digits is 0. Returns `nil` if the field has neither form, or if the number has more than
+    /// 64 bits.
     private static func number(_ field: Slice<UnsafeRawBufferPointer>) -> Int64? {
         if let first = field.first, first & 0x80 != 0 {
             var value = Int64(first & 0x3f) - Int64(first & 0x40)

@@ -29,9 +29,10 @@ public struct LayerFormatRegistry: Sendable {
         format(of: layer)?.pin(in: layer)
     }
 
-    /// Returns an opener for the format that ``format(of:)`` returns. If ``format(of:)`` returns `nil`, and `options`
-    /// allow unverified tables of contents, the opener is for the first format whose ``LayerFormat/mayBe(_:)`` returns
-    /// true.
+    /// Returns an opener for the layer.
+    ///
+    /// The opener is for the format that ``format(of:)`` returns. If there is none, and `options` allow unverified
+    /// tables of contents, the first format whose ``LayerFormat/mayBe(_:)`` returns true is used.
     ///
     /// - Throws: `unverified` if no format applies.
     public func opener(

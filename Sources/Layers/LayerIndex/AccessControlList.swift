@@ -39,7 +39,8 @@ struct AccessControlList {
         entries = parsed
     }
 
-    /// The list as the kernel returns it. Only named users and groups have identifiers.
+    /// The value of the extended attribute, as the kernel returns it. An entry that names no user or group has the
+    /// identifier -1 (`UInt32.max`).
     var value: [UInt8] {
         var bytes: [UInt8] = []
         bytes.appendLittleEndian(2 as UInt32)
@@ -59,7 +60,7 @@ struct AccessControlList {
         entries.allSatisfy { $0.tag == Tag.owner || $0.tag == Tag.owningGroup || $0.tag == Tag.other }
     }
 
-    /// Changes the entries that a mode controls (`posix_acl_chmod` in Linux).
+    /// Copies the permissions in `mode` to the entries that chmod(2) changes (`posix_acl_chmod` in Linux).
     mutating func setMode(_ mode: UInt16) {
         let hasMask = entries.contains { $0.tag == Tag.mask }
         for index in entries.indices {

@@ -21,8 +21,8 @@ public enum CRC32C {
         return table
     }()
 
-    /// Updates a checksum state with `bytes`. The initial state is all ones. Neither the initial nor the final state is
-    /// inverted, because EROFS stores the raw state.
+    /// Returns the state of a checksum after `bytes`. `state` is the state before, which is all ones at the start. The
+    /// final state is not inverted, because EROFS stores the raw state.
     static func update(_ state: UInt32, _ bytes: UnsafeRawBufferPointer) -> UInt32 {
         table.withUnsafeBufferPointer { table in
             var state = state

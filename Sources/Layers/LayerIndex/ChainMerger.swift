@@ -4,22 +4,25 @@ public import Base
 public enum ChainMerger {
     /// Returns the merged tree of `layers` as an EROFS image. Device slot `i` of the image is `layers[i]`.
     ///
-    /// The result equals overlayfs over these layers, one lower directory each. If several layers have an entry of the
-    /// same name, the entry of the uppermost layer wins, but directories merge. A merged directory has the attributes
-    /// and extended attributes of the uppermost layer with an entry for that directory. Layers that only imply the
-    /// directory do not count, because containerd gives an implied directory the attributes from the layers below. A
-    /// directory that was implied before its entry also has the extended attributes from the layers below.
+    /// The result equals an overlayfs mount whose lower directories are these layers. If several layers have an entry
+    /// of the same name, the uppermost entry wins. Directories of the same name merge instead.
     ///
-    /// An opaque directory (`trusted.overlay.opaque` = `y`) hides the lower layers' entries at its path, unless it is a
-    /// layer's root. A whiteout (character device 0:0) always hides the lower layers' entries at its path.
+    /// A merged directory has the attributes and extended attributes of the uppermost layer with an entry for that
+    /// directory. Layers that only imply the directory do not count, because containerd gives an implied directory the
+    /// attributes from the layers below. In a layer's archive, a directory's entry may come after entries below the
+    /// directory. Such a directory also has the extended attributes from the layers below.
+    ///
+    /// An opaque directory (`trusted.overlay.opaque` = `y`) hides the lower layers' entries at its path. The opaque
+    /// mark has no effect on a layer's root. A whiteout (character device 0:0) always hides the lower layers' entries
+    /// at its path.
     ///
     /// The result has neither whiteouts nor opaque marks. Hard links within a layer remain links, and the merger
     /// recomputes the link counts.
     ///
     /// - Parameters:
-    ///   - layers: the chain's layers, bottom first: the tree of each, and the digest of its blob, which must match the
-    ///     digest in the tree.
-    ///   - names: the device tags of the result, one per layer; `nil` for the digests of the blobs.
+    ///   - layers: the chain's layers, bottom first: the tree of each layer, and the digest of its blob. The tree must
+    ///     state the same digest.
+    ///   - names: the ``TreeImage/deviceTags`` of the result, one for each layer; `nil` uses the digests of the blobs.
     public static func merge(
         _ layers: [(tree: TreeImage, digest: Digest)], names: [Digest]? = nil, limits: IndexLimits = .standard
     ) throws(LayerIndexError) -> [UInt8] {

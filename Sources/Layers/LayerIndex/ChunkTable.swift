@@ -6,10 +6,10 @@ public struct Chunk: Sendable, Equatable {
     /// The chunk's range in the layer's content space; never empty. The content space is the sequence of the layer's
     /// regular files. Each file starts at a multiple of 4096 bytes.
     public var content: ByteRange
-    /// The number of the extent that contains the chunk. No extent contains a chunk of zeros. Such a chunk has the same
-    /// extent number as the chunk before it; 0 if no chunk comes before it.
+    /// The number of the extent that contains the chunk. No extent contains a chunk of zeros, so such a chunk has the
+    /// number of the preceding chunk. Chunks of zeros at the start of the table have the number 0.
     public var extent: Int
-    /// The chunk's offset in the decoded extent in bytes; 0 for a chunk of zeros.
+    /// The chunk's offset from the start of the decoded extent, in bytes; 0 for a chunk of zeros.
     public var innerOffset: UInt64
     /// The SHA-256 of the chunk's bytes.
     public var digest: Digest
@@ -19,12 +19,13 @@ public struct Chunk: Sendable, Equatable {
 
 /// The smallest piece of a blob that can be decoded on its own.
 public struct Extent: Sendable, Equatable {
-    /// The extent's range in the blob. Empty only in a layer whose files are all zeros.
+    /// The extent's range in the blob. The range is empty only if every file in the layer is all zeros.
     public var blob: ByteRange
     public var codec: ExtentCodec
-    /// The numbers of the chunks that have this extent's number, including chunks of zeros; never empty.
+    /// The numbers of the chunks whose ``Chunk/extent`` is this extent, including chunks of zeros; never empty.
     public var chunks: Range<Int>
-    /// The number of bytes to decode to reach the end of the last chunk. The extent may decode to more.
+    /// The number of decoded bytes up to the end of the last chunk that is not zeros. The whole extent may decode to
+    /// more bytes.
     public var decodedLength: UInt64
     /// The restart data of ``ExtentCodec/deflate``; `nil` for every other codec.
     public var restart: ExtentRestart?
@@ -129,8 +130,9 @@ public final class ChunkTable: Sendable {
         return first..<max(first, end)
     }
 
-    /// Returns the number of the first chunk for which `isAfter` returns true; ``chunkCount`` if there is none. For all
-    /// chunks after that one, `isAfter` must also return true.
+    /// Returns the number of the first chunk for which `isAfter` returns true; ``chunkCount`` if there is none.
+    /// `isAfter` receives a chunk's offset and length in the content space. For all later chunks, `isAfter` must also
+    /// return true.
     @inline(__always)
     private func partition(_ isAfter: (_ offset: UInt64, _ length: UInt64) -> Bool) -> Int {
         var low = 0

@@ -17,11 +17,13 @@
 /// The prefetch kind is 0 for ``PrefetchHint/unknown``, 1 for ``PrefetchHint/nothing``, and 2 for
 /// ``PrefetchHint/blobPrefix(end:)``.
 ///
-/// The checksum is a CRC-32C that counts its own field as 0. As in EROFS, it is not inverted at the end.
+/// The checksum is a CRC-32C of the whole file, in which the checksum's own field counts as 0. As in EROFS, the
+/// checksum is not inverted at the end.
 ///
 /// Chunks are in the order of the content space. They are contiguous within a file, and files start on 4 KiB
 /// boundaries. Extents are in the order of the blob and do not overlap. The chunks of an extent are adjacent in the
-/// table, in the order of their offsets in the decoded extent. A chunk of zeros has the offset 0 there.
+/// table, in the order of their offsets in the decoded extent. Only chunks of zeros break this order, because their
+/// offset is always 0.
 ///
 /// Every chunk names an extent, although no extent contains a chunk of zeros. A chunk of zeros names the extent of the
 /// chunk before it. Chunks of zeros at the start of the table name the first extent.

@@ -20,8 +20,8 @@ struct ChunkTableWriter {
         extents.reserveCapacity(extentCapacity * Layout.extentSize)
     }
 
-    /// Makes `extent` the current extent, to which later chunks belong. `next` is its position among all extents in
-    /// blob order.
+    /// Makes `extent` the current extent, to which the chunks that are appended next belong. `next` is the extent's
+    /// position among all extents in blob order.
     ///
     /// - Throws: `unordered` if `next` is lower than the current extent's position.
     mutating func enter(_ next: UInt32, _ extent: LayerIndexBuilder.ExtentRecord) throws(LayerIndexError) {
@@ -58,7 +58,7 @@ struct ChunkTableWriter {
         extents.setLittleEndian(UInt32(decodedLength), at: extents.count - Layout.extentSize + 12)
     }
 
-    /// Appends the next chunk, which starts at `offset` of the content space.
+    /// Appends the next chunk, which starts at byte `offset` of the content space.
     mutating func append(
         _ piece: LayerIndexBuilder.PieceRecord, at offset: UInt64
     ) throws(LayerIndexError) {

@@ -29,13 +29,15 @@ enum EROFS {
         static let deviceTable = 88
     }
 
-    /// `SB_CHKSUM` and `MTIME`: the superblock has a checksum, and times are modification times.
+    /// The compatible features `SB_CHKSUM` and `MTIME`: the superblock has a checksum, and times are modification
+    /// times.
     static let compatibleFeatures: UInt32 = 0x3
-    /// `CHUNKED_FILE` and `DEVICE_TABLE`. Linux 5.16 and later mount images with these features.
+    /// The incompatible features `CHUNKED_FILE` and `DEVICE_TABLE`. Linux 5.16 and later mount images with these
+    /// features.
     static let incompatibleFeatures: UInt32 = 0x4 | 0x8
 
     static let deviceSlotSize = 128
-    /// The start of the device table, which follows the superblock, as a multiple of the slot size.
+    /// The offset of the device table, in units of ``deviceSlotSize``. The table directly follows the superblock.
     static let deviceTableSlot: UInt16 = 9
 
     static let nodeUnit = 32
@@ -59,8 +61,8 @@ enum EROFS {
     /// The volume name of an image without extended attributes. It identifies the writer and the version of our
     /// conventions.
     static let volumeName: StaticString = "rivulet-1"
-    /// The volume name of an image in which some inodes have extended attributes. In an image called ``volumeName``, a
-    /// reader does not have to look for them.
+    /// The volume name of an image in which some inodes have extended attributes. A reader looks for extended
+    /// attributes only in an image with this name.
     static let volumeNameWithXattrs: StaticString = "rivulet-1+x"
 
     /// Returns the `file_type` of a directory entry for a file of this kind.

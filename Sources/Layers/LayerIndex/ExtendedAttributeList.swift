@@ -31,7 +31,8 @@ struct ExtendedAttributeList {
         }
     }
 
-    /// Adds an attribute. If several have the same name, ``normalize()`` keeps the last one.
+    /// Adds an attribute. `index` is the number of the name's namespace (``ExtendedAttributeName/prefixes``), and
+    /// `name` is the rest of the name. If several attributes have the same name, ``normalize()`` keeps the last one.
     mutating func set(index: UInt8, name: [UInt8], value: [UInt8]) {
         entries.append(Entry(index: index, name: name, value: value))
     }
@@ -60,7 +61,7 @@ struct ExtendedAttributeList {
         }
     }
 
-    /// Returns the value of an attribute. Call ``normalize()`` first.
+    /// Returns the value of an attribute; `nil` if there is no such attribute. Call ``normalize()`` first.
     func value(index: UInt8, name: [UInt8] = []) -> [UInt8]? {
         entries.first { $0.index == index && $0.name == name }?.value
     }
@@ -70,7 +71,8 @@ struct ExtendedAttributeList {
         entries.removeAll { $0.index == index && $0.name == name }
     }
 
-    /// Changes the access control list as a change of the mode does. Call ``normalize()`` first.
+    /// Changes the access control list as chmod(2) does when it sets `mode`. If `mode` then contains all permissions of
+    /// the list, removes the list. Call ``normalize()`` first.
     mutating func setMode(_ mode: UInt16) {
         guard let value = value(index: ExtendedAttributeName.aclAccessIndex), var list = AccessControlList(value) else {
             return
@@ -88,7 +90,8 @@ struct ExtendedAttributeList {
         }
     }
 
-    /// Adds what a new file or directory inherits from its directory, whose default access control list is `list`.
+    /// Adds the access control lists that a new file or directory inherits from its parent directory. `list` is the
+    /// parent's default access control list. A new directory also gets `list` as its own default list.
     mutating func inherit(_ list: [UInt8], isDirectory: Bool) {
         set(index: ExtendedAttributeName.aclAccessIndex, name: [], value: list)
         if isDirectory { set(index: ExtendedAttributeName.aclDefaultIndex, name: [], value: list) }
@@ -106,8 +109,8 @@ struct ExtendedAttributeList {
         set(index: ExtendedAttributeName.trustedIndex, name: ExtendedAttributeName.impliedSuffix, value: [0x78])
     }
 
-    /// Removes overlayfs's own attributes (`trusted.overlay.*`). The merged tree is a lower directory of another
-    /// overlay mount, which would obey them.
+    /// Removes overlayfs's own attributes (`trusted.overlay.*`). The merged tree becomes a lower directory of an
+    /// overlay mount, where overlayfs would obey these attributes.
     mutating func removeOverlayNames() {
         entries.removeAll {
             $0.index == ExtendedAttributeName.trustedIndex && $0.name.starts(with: ExtendedAttributeName.overlaySuffix)

@@ -1,7 +1,7 @@
 /// The EROFS form of an extended attribute's name: a number for the namespace, and the rest of the name.
 enum ExtendedAttributeName {
-    /// The namespaces of attributes that Linux reads from EROFS, with EROFS's numbers for them. The two ACLs are
-    /// complete names (`isWhole`): nothing follows them.
+    /// The namespaces of attributes that Linux reads from EROFS, with EROFS's numbers for them. The two ACL entries are
+    /// complete names (`isWhole`): no text follows them.
     static let prefixes: [(index: UInt8, text: [UInt8], isWhole: Bool)] = [
         (1, Array("user.".utf8), false),
         (2, Array("system.posix_acl_access".utf8), true),
@@ -14,12 +14,12 @@ enum ExtendedAttributeName {
     /// The bytes that follow `trusted.` in the names of overlayfs's own attributes.
     static let overlaySuffix = Array("overlay.".utf8)
     static let opaqueSuffix = Array("overlay.opaque".utf8)
-    /// The bytes that follow `trusted.` in the name of our own mark. The mark means that a directory takes attributes
-    /// from the layers below: all attributes if its value is `y` (an implied directory), only extended attributes if it
-    /// is `x`.
+    /// The bytes that follow `trusted.` in the name of our own mark. A directory with the mark takes attributes from
+    /// the same directory in the layers below. The value `y` marks an implied directory, which takes all attributes.
+    /// The value `x` marks a directory that takes only extended attributes.
     ///
-    /// The name begins with overlayfs's prefix. So the builder ignores the mark in an archive, and the merger drops it
-    /// from the merged tree.
+    /// No archive can set the mark, because the builder ignores `trusted.*` attributes in archives. The name begins
+    /// with overlayfs's prefix, so the merger removes the mark from the merged tree.
     static let impliedSuffix = Array("overlay.rivulet.implied".utf8)
     static let userIndex: UInt8 = 1
     static let aclAccessIndex: UInt8 = 2

@@ -8,9 +8,10 @@ public struct ExtentRestart: Sendable, Equatable {
     /// The maximum size in bytes of a compressed window in the windows blob.
     public static let maximumWindow: UInt64 = 64 << 10
 
-    /// The number of bits in the byte before the extent that belong to the extent: 0 to 7.
+    /// The number of the extent's bits that are in the byte before ``Extent/blob``: 0 to 7. A DEFLATE block may start
+    /// within a byte.
     public var bitCount: UInt8
-    /// The value of the bits that ``bitCount`` counts, with the first bit lowest.
+    /// The value of the ``bitCount`` bits. The lowest bit comes first in the stream.
     public var bits: UInt8
     /// The range of the compressed window in the layer's windows blob; empty if the extent needs no window.
     public var window: ByteRange
@@ -31,12 +32,12 @@ public struct ExtentRestart: Sendable, Equatable {
         bitCount < 8 && UInt16(bits) < 1 << UInt16(bitCount) && window.count <= Self.maximumWindow
     }
 
-    /// Returns true if `bytes` have the length and the checksum of the compressed window.
+    /// Returns true if `bytes` have the length and the checksum of this extent's compressed window.
     public func isWindow(_ bytes: [UInt8]) -> Bool {
         UInt64(bytes.count) == window.count && Self.checksum(bytes) == windowChecksum
     }
 
-    /// Returns the ``windowChecksum`` of these bytes.
+    /// Returns the ``windowChecksum`` of a compressed window that consists of `bytes`.
     public static func checksum(_ bytes: [UInt8]) -> UInt32 {
         CRC32C.checksum(bytes)
     }

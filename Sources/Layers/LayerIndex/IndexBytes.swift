@@ -31,7 +31,7 @@ final class IndexBytes: @unchecked Sendable {
         mapping?.releaseResidentPages()
     }
 
-    /// Returns the integer at `offset`, or throws if it is out of bounds.
+    /// Returns the integer at byte `offset`. Throws if a part of the integer is outside the file.
     @inline(__always)
     func load<Value: FixedWidthInteger & BitwiseCopyable>(
         _ type: Value.Type = Value.self, at offset: Int
@@ -40,7 +40,7 @@ final class IndexBytes: @unchecked Sendable {
         return value
     }
 
-    /// Returns `count` bytes from `offset`, or throws if they are out of bounds.
+    /// Returns `count` bytes from `offset` on. Throws if some of these bytes are outside the file.
     @inline(__always)
     func slice(at offset: Int, count: Int) throws(LayerIndexError) -> UnsafeRawBufferPointer {
         guard offset >= 0, count >= 0, offset <= bytes.count, count <= bytes.count - offset else {

@@ -53,7 +53,7 @@ public struct LayerEntry: Sendable {
 
 /// A separately verified part of a regular file. It becomes one chunk.
 public struct ContentPiece: Sendable, Equatable {
-    /// The piece's offset in the file.
+    /// The piece's offset in the file, in bytes.
     public var fileOffset: UInt64
     /// The piece's length in bytes; not 0.
     public var length: UInt64
@@ -62,7 +62,7 @@ public struct ContentPiece: Sendable, Equatable {
     /// The number of the extent that contains the piece, from ``LayerIndexBuilder/addExtent(_:codec:)``. Ignored if
     /// ``isZeros`` is true.
     public var extent: UInt32
-    /// The piece's offset in the decoded extent in bytes. Ignored if ``isZeros`` is true.
+    /// The piece's offset from the start of the decoded extent, in bytes. Ignored if ``isZeros`` is true.
     public var innerOffset: UInt64
     /// True if the piece is known to be all zeros, so that nothing has to be fetched for it.
     public var isZeros: Bool
@@ -87,7 +87,8 @@ public enum ExtentCodec: UInt8, Sendable, CaseIterable {
     case gzip = 1
     /// One or more Zstandard frames (RFC 8878).
     case zstd = 2
-    /// A part of a DEFLATE stream (RFC 1951) that starts at the beginning of any block. See ``ExtentRestart``.
+    /// A part of a DEFLATE stream (RFC 1951). The part starts at the beginning of a block, which may be in the middle
+    /// of the stream. See ``ExtentRestart``.
     case deflate = 3
 }
 

@@ -1,7 +1,7 @@
 import Base
 
 extension LayerIndexBuilder {
-    /// Assigns every file its position in the content space and writes the chunk and extent tables.
+    /// Assigns every file its position in the content space, and writes the chunk table file.
     ///
     /// - Returns: the chunk table file, and the size of the content space in blocks.
     mutating func layOutContent() throws(LayerIndexError) -> (table: [UInt8], blocks: UInt64) {
@@ -39,7 +39,7 @@ extension LayerIndexBuilder {
         return (table, block)
     }
 
-    /// Returns the extents' numbers in the order of the blob.
+    /// Returns the numbers of the extents, in the order in which the extents lie in the blob.
     private func extentsInBlobOrder() throws(LayerIndexError) -> [UInt32] {
         var order = (0..<UInt32(extents.count)).map { (offset: extents[Int($0)].range.offset, extent: $0) }
         order.sort { $0.offset < $1.offset }
@@ -53,11 +53,13 @@ extension LayerIndexBuilder {
         return order.map { $0.extent }
     }
 
-    /// Returns the files with content, ordered by the position in the blob of their first piece that is not zeros.
-    /// Files of zeros come last. The key of a file encodes this position: the rank of the piece's extent in the upper
-    /// 32 bits, and the piece's offset in the decoded extent in the lower 32 bits.
+    /// Returns the files with content, in the order in which they start in the blob. A file starts at its first piece
+    /// that is not zeros. Files of zeros come last.
     ///
-    /// - Parameter rank: the position of each extent in the order of the blob, by the extent's number.
+    /// The key of a file encodes its start. The upper 32 bits are the rank of the piece's extent, and the lower 32 bits
+    /// are the piece's offset in the decoded extent.
+    ///
+    /// - Parameter rank: for each extent number, the position of the extent in blob order.
     private func filesInBlobOrder(_ rank: [UInt32]) -> [(key: UInt64, node: UInt32)] {
         var files: [(key: UInt64, node: UInt32)] = []
         for index in arena.nodes.indices {

@@ -31,7 +31,8 @@ extension LayerIndexBuilder {
         }
     }
 
-    /// Resolves the links that precede their targets: sets ``NodeArena/Node/payload`` to the final target.
+    /// Resolves the hard links that come before their targets in the archive. Sets the ``NodeArena/Node/payload`` of
+    /// each link to the node of the file. If the target is another hard link, follows that link, too.
     private mutating func resolveHardLinks() throws(LayerIndexError) {
         // A node in `hardLinks` may have been replaced since, or may appear twice.
         var pending: [UInt32] = []
@@ -77,8 +78,8 @@ extension LayerIndexBuilder {
         return flags.contains(.hardLink) && !flags.contains(.resolved)
     }
 
-    /// Keeps each file whose own name was replaced but that still has hard links. The node of the first link becomes
-    /// the file, and the other links then refer to that node.
+    /// Keeps files whose own name was replaced but that still have hard links. The node of the first link becomes the
+    /// file. The other links then refer to that node.
     private mutating func promoteLinks() {
         var owners: [UInt32: UInt32] = [:]
         for link in hardLinks {
@@ -100,8 +101,8 @@ extension LayerIndexBuilder {
         }
     }
 
-    /// Returns true if `node` is a hard link whose target is still a path. During ``resolveHardLinks()``, the link
-    /// count 1 marks a resolved link.
+    /// Returns true if `node` is a hard link whose target is still a path. ``resolveHardLinks()`` calls this function,
+    /// and temporarily sets the link count to 1 for each link whose target it has found.
     private func isUnresolvedLink(_ node: UInt32) -> Bool {
         let node = arena.nodes[Int(node)]
         return node.flags.contains(.hardLink) && node.flags.isDisjoint(with: [.dead, .resolved]) && node.linkCount == 0
@@ -113,7 +114,7 @@ extension LayerIndexBuilder {
         return LayerIndexError(.badHardLink, "the hard link \(String(decoding: name, as: UTF8.self)) \(reason)")
     }
 
-    /// Adds extended attributes that mark opaque and implied directories, and counts links.
+    /// Adds the extended attributes that mark opaque and implied directories. Then computes all link counts.
     private mutating func settle() throws(LayerIndexError) {
         for index in arena.nodes.indices {
             let node = arena.nodes[index]

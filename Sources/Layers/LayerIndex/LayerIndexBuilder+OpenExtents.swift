@@ -33,7 +33,8 @@ extension LayerIndexBuilder {
         extents[Int(extent)].restart = restart
     }
 
-    /// Sets the blob that contains the windows of restart points. A blob of size 0 means that there is none.
+    /// Sets the blob with the windows of the layer's extents (``ExtentRestart/window``). A size of 0 means that the
+    /// layer has no such blob.
     public mutating func setWindows(_ windows: WindowsBlob) {
         self.windows = windows.size > 0 ? windows : nil
     }

@@ -89,27 +89,29 @@ public struct LayerIndexBuilder: ~Copyable {
 
     /// Adds an entry.
     ///
-    /// - Paths are cleaned as `path.Clean("/" + name)` does. An entry for the root has no effect, as in containerd.
+    /// - Paths are cleaned as Go's `path.Clean("/" + name)` does. An entry for the root has no effect, as in
+    ///   containerd.
     /// - Symbolic links of the layer are followed inside the layer's root, except for a link at the end of a path.
-    /// - A parent directory without an entry is implied. It has mode 0755, user 0, and group 0 or the group of a parent
-    ///   with the set-group-ID bit. If a lower layer has the directory, ``ChainMerger`` takes the attributes from
-    ///   there.
+    /// - A parent directory without an entry is implied. It has mode 0755 and user 0. Its group is 0, or the group of
+    ///   its own parent if that parent has the set-group-ID bit. If a lower layer has the directory, ``ChainMerger``
+    ///   takes the attributes from that layer.
     /// - If several entries have the same name, the last one wins. If both the old and the new entry are directories,
-    ///   the new one sets the attributes and adds extended attributes. Otherwise, it replaces the old entry and
-    ///   everything below it.
+    ///   the new entry sets the attributes and adds extended attributes. Otherwise, the new entry replaces the old
+    ///   entry and everything below it.
     /// - An entry below anything but a directory is an error.
     /// - `.wh.NAME` becomes a character device 0:0 called NAME, and replaces an entry of that name. A later entry NAME
     ///   replaces the device. If the later entry is a directory, it merges with the lower layers' directory NAME, as
     ///   when containerd unpacks the layer.
     /// - `.wh..wh..opq` makes the directory that contains it opaque (`trusted.overlay.opaque`).
     /// - A hard link sets the attributes of its target, and drops the target's capabilities as chown(2) does. Links may
-    ///   form chains. A link that precedes its target is resolved by ``finish()`` and does not change the target.
+    ///   form chains. A link that comes before its target does not change the target, and ``finish()`` resolves that
+    ///   link.
     /// - A time before 1970 or after 2262 becomes 1970-01-01 00:00:00, as in containerd.
     /// - Symbolic links have mode 0777, as on Linux.
-    /// - Extended attributes are skipped if Linux could not set them: those of an unknown namespace, and `user.*` of
-    ///   anything but regular files and directories. `trusted.*` is skipped, too, as in containerd.
+    /// - Extended attributes are skipped if Linux could not set them: attributes of an unknown namespace, and `user.*`
+    ///   of anything but regular files and directories. `trusted.*` is skipped, too, as in containerd.
     /// - A file inherits the default access control list that its directory has in the same layer. The mode of a file
-    ///   changes the file's access control list.
+    ///   changes the file's access control list, as chmod(2) does.
     public mutating func add(_ entry: LayerEntry) throws(LayerIndexError) {
         try entry.path.withUnsafeBufferPointer { (buffer) throws(LayerIndexError) in
             try add(entry, at: UnsafeRawBufferPointer(buffer))
@@ -182,8 +184,8 @@ public struct LayerIndexBuilder: ~Copyable {
         table.find(NameTable.tag(parent: parent, name: name), parent: parent, name: name, in: arena)
     }
 
-    /// The maximum total ``RootPath/work`` of all paths. It limits the work for a layer in which every entry lies below
-    /// a chain of long links.
+    /// The maximum total ``RootPath/work`` of all paths. Without this limit, a layer in which every entry lies below a
+    /// chain of long links would take too much work.
     private static let maximumFollowedBytes: UInt64 = 64 << 20
 
     /// Returns the directory called `name` in `parent`, and creates it if it is missing.
@@ -215,8 +217,9 @@ public struct LayerIndexBuilder: ~Copyable {
         return node
     }
 
-    /// Returns the node for an entry called `name` in `parent`. If the entry and an existing node are both directories,
-    /// this is the existing node. Otherwise, it is an empty node.
+    /// Returns the node for an entry called `name` in `parent`. If the entry is a directory and `parent` already has a
+    /// directory of that name, the result is the existing node. Otherwise, the result is an empty node, which replaces
+    /// any existing node of that name.
     private mutating func place(
         _ name: UnsafeRawBufferPointer, in parent: UInt32, isDirectory: Bool
     ) throws(LayerIndexError) -> UInt32 {
@@ -245,14 +248,14 @@ public struct LayerIndexBuilder: ~Copyable {
         return old
     }
 
-    /// Hides the lower layers' entry called `name` in `parent`, and removes the layer's own.
+    /// Hides the lower layers' entry called `name` in `parent`. Replaces this layer's own entry of that name, if any.
     private mutating func whiteOut(_ name: UnsafeRawBufferPointer, in parent: UInt32) throws(LayerIndexError) {
         let node = try place(name, in: parent, isDirectory: false)
         arena.nodes[Int(node)].mode = FileKind.character.modeBits
         arena.nodes[Int(node)].flags.insert(.whiteout)
     }
 
-    /// Returns the default access control list of a directory.
+    /// Returns the default access control list of a directory; `nil` if the directory has none.
     private func defaultList(of directory: UInt32) -> [UInt8]? {
         guard arena.nodes[Int(directory)].xattrLength > 0 else { return nil }
         return arena.xattrs(of: directory).value(index: ExtendedAttributeName.aclDefaultIndex)
@@ -296,7 +299,7 @@ public struct LayerIndexBuilder: ~Copyable {
         }
     }
 
-    /// Sets owner, group and time.
+    /// Sets the owner, group and modification time of a node.
     private mutating func setOwner(_ node: Int, _ attributes: NodeAttributes) throws(LayerIndexError) {
         guard attributes.modifiedNanoseconds < 1_000_000_000 else {
             throw LayerIndexError(.invalidEntry, "\(attributes.modifiedNanoseconds) nanoseconds in a time")
@@ -309,10 +312,12 @@ public struct LayerIndexBuilder: ~Copyable {
         arena.nodes[node].modifiedNanoseconds = isInRange ? attributes.modifiedNanoseconds : 0
     }
 
-    /// The first second since 1970 that a signed 64-bit count of nanoseconds cannot represent completely.
+    /// The end of the accepted modification times, in seconds since 1970. A signed 64-bit count of nanoseconds
+    /// overflows during this second, in the year 2262.
     private static let endOfTime = Int64.max / 1_000_000_000
 
-    /// Makes a node a hard link. If the target exists, the link changes the target's attributes, as on a file system.
+    /// Makes node `index` a hard link. If the target is already in the layer, the target gets the attributes in
+    /// `entry`, because both names belong to one file.
     private mutating func fillLink(_ index: UInt32, from entry: LayerEntry) throws(LayerIndexError) {
         let node = Int(index)
         // The type bits stay 0: the node has no attributes of its own.
@@ -333,7 +338,7 @@ public struct LayerIndexBuilder: ~Copyable {
         arena.nodes[node].payload = try store(entry.linkTarget)
     }
 
-    /// Gives an existing file the attributes of a hard link to it.
+    /// Gives the file `target` the attributes in `entry`, which is the entry of a hard link to that file.
     private mutating func changeAttributes(_ target: UInt32, _ entry: LayerEntry) throws(LayerIndexError) {
         let node = Int(target)
         try setOwner(node, entry.attributes)
@@ -350,8 +355,8 @@ public struct LayerIndexBuilder: ~Copyable {
         }
     }
 
-    /// Returns the node at a hard link's target path. Follows symbolic links of the layer, except one at the end of the
-    /// path.
+    /// Returns the node at a hard link's target path; `nil` if there is none. Follows symbolic links of the layer,
+    /// except a link at the end of the path.
     mutating func find(_ target: [UInt8]) throws(LayerIndexError) -> UInt32? {
         guard !target.contains(0) else { throw LayerIndexError(.invalidPath, "a NUL byte in a path") }
         var names = target.split(separator: 0x2F).map { Array($0) }.filter { $0 != [0x2E] }

@@ -12,11 +12,11 @@ public enum LayerIndexErrorCode: Hashable, Sendable {
     /// An inconsistent entry or extent: pieces that do not cover the file, an impossible time or device number, or an
     /// extent outside the blob.
     case invalidEntry
-    /// A hard link to a missing file, to a directory or to a whiteout, or in a cycle.
+    /// A hard link that is part of a cycle, or whose target is missing, a directory or a whiteout.
     case badHardLink
     /// Content that one pass over the blob cannot read in order: interleaved files, or chunks or extents that overlap.
     case unordered
-    /// A size or a number over the limits or the capacity of the format.
+    /// A size or count that exceeds ``IndexLimits`` or the capacity of the file format.
     case limit
     /// An index of another writer or version.
     case foreign

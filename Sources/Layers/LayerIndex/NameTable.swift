@@ -1,4 +1,4 @@
-/// A hash table from parent and name to node: open addressing, eight bytes a slot.
+/// A hash table that maps a parent and a name to a node: open addressing, eight bytes a slot.
 ///
 /// The hash is Swift's own, seeded for each process, so that a hostile layer cannot choose colliding names. The seed
 /// does not affect the finished index.
@@ -38,14 +38,15 @@ struct NameTable {
         return nil
     }
 
-    /// Adds a node. ``find(_:parent:name:in:)`` must have returned `nil` for its name.
+    /// Adds a node. `tag` is the ``tag(parent:name:)`` of the node's parent and name. The table must not contain a node
+    /// of the same parent and name.
     mutating func insert(_ tag: UInt32, _ node: UInt32) {
         if used * 10 >= slots.count * 7 { grow() }
         place(Slot(tag: tag, node: node))
         used += 1
     }
 
-    /// Replaces node `old` with node `new`, which has the same parent and name.
+    /// Replaces node `old` with node `new`. Both have the same parent and name, and so the same `tag`.
     mutating func replace(_ tag: UInt32, at old: UInt32, with new: UInt32) {
         let mask = slots.count - 1
         var position = Int(tag) & mask

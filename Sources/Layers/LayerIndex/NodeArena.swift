@@ -10,11 +10,11 @@ struct NodeArena {
 
         /// A node that was replaced, or a descendant of a replaced node. It is not in the tree.
         static let dead = Flags(rawValue: 1)
-        /// A node that is only a whiteout so far. An entry of the same name replaces it.
+        /// A whiteout. A later entry of the same name replaces the node.
         static let whiteout = Flags(rawValue: 2)
         /// A directory that hides the lower layers' entries at its path.
         static let opaque = Flags(rawValue: 4)
-        /// A hard link. Once links are resolved, ``Node/payload`` is the number of the node that it refers to.
+        /// A hard link. Once hard links are resolved, ``Node/payload`` is the number of the link's target node.
         static let hardLink = Flags(rawValue: 8)
         /// A node that is written as a 32-byte inode.
         static let compact = Flags(rawValue: 16)
@@ -24,12 +24,12 @@ struct NodeArena {
         static let hasContent = Flags(rawValue: 64)
         /// A directory without an entry of its own: it exists only because of the entries below it.
         static let implied = Flags(rawValue: 128)
-        /// A directory that was implied before its entry was added. It also has the extended attributes of the layers
-        /// below.
+        /// A directory whose entry came after entries below the directory. At first the directory was only implied, so
+        /// it also takes extended attributes from the layers below.
         static let inherits = Flags(rawValue: 256)
-        /// A node to which hard links point, so that it outlives its own name.
+        /// A node to which hard links point. Its file stays in the tree even if the node's own name is replaced.
         static let linked = Flags(rawValue: 512)
-        /// A hard link whose payload is its target node already.
+        /// A hard link whose ``Node/payload`` is already the number of its target node.
         static let resolved = Flags(rawValue: 1024)
     }
 
@@ -45,14 +45,18 @@ struct NodeArena {
         var modifiedNanoseconds: UInt32 = 0
         /// A value whose meaning depends on the node's kind:
         /// - symbolic link: the offset of its target in ``NodeArena/bytes``
-        /// - hard link: the offset of its target path in ``NodeArena/bytes``; once links are resolved, its target node
+        /// - hard link: the offset of its target path in ``NodeArena/bytes``; once links are resolved, the number of
+        ///   its target node
         /// - device: its encoded device number
-        /// - regular file: the number of its first piece; once content is laid out, its first content space block
-        /// - directory: its first data block, which ``TreeWriter`` sets
+        /// - regular file: the number of its first piece; once content is laid out, the number of its first block in
+        ///   the content space
+        /// - directory: the number of its first data block, which ``TreeWriter`` sets and counts from
+        ///   ``TreeWriter/dataStart``
         var payload: UInt32 = 0
         /// A second value whose meaning depends on the node's kind:
         /// - regular file: the number of its pieces; once content is laid out, its 0-based device slot
-        /// - symbolic link: its first data block, which ``TreeWriter`` sets
+        /// - symbolic link: the number of its first data block, which ``TreeWriter`` sets and counts from
+        ///   ``TreeWriter/dataStart``
         var extra: UInt32 = 0
         var xattrOffset: UInt32 = 0
         var xattrLength: UInt32 = 0
@@ -98,7 +102,7 @@ struct NodeArena {
         return UInt32(nodes.count - 1)
     }
 
-    /// Stores a copy of `text` and returns its offset.
+    /// Appends `text` to ``bytes`` and returns the offset of the first appended byte.
     mutating func store(_ text: UnsafeRawBufferPointer) throws(LayerIndexError) -> UInt32 {
         try reserve(text.count)
         let offset = UInt32(bytes.count)
@@ -106,7 +110,7 @@ struct NodeArena {
         return offset
     }
 
-    /// Stores `list` as the extended attributes of `node`.
+    /// Normalizes `list` and stores it as the extended attributes of `node`.
     mutating func setXattrs(_ list: inout ExtendedAttributeList, of node: UInt32) throws(LayerIndexError) {
         list.normalize()
         guard !list.entries.isEmpty else {
@@ -144,7 +148,8 @@ struct NodeArena {
         return bytes.withUnsafeBytes { Bytes.equal(UnsafeRawBufferPointer(rebasing: $0[start..<start + length]), name) }
     }
 
-    /// Returns the target of a symbolic link, also for a hard link to one; `nil` for anything else.
+    /// Returns the target path of a symbolic link; `nil` for any other file. `node` may also be a resolved hard link to
+    /// the symbolic link.
     func linkTarget(of node: UInt32) -> ArraySlice<UInt8>? {
         var found = nodes[Int(node)]
         if found.flags.isSuperset(of: [.hardLink, .resolved]) { found = nodes[Int(found.payload)] }

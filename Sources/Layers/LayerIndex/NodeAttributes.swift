@@ -8,8 +8,8 @@ public struct NodeAttributes: Sendable, Equatable {
     public var modifiedSeconds: Int64
     /// The nanoseconds after ``modifiedSeconds``: 0 to 999,999,999.
     public var modifiedNanoseconds: UInt32
-    /// The number of names; for a directory, 2 plus the number of its subdirectories. ``LayerIndexBuilder`` and
-    /// ``ChainMerger`` compute it.
+    /// The number of the file's names. For a directory, it is 2 plus the number of subdirectories.
+    /// ``LayerIndexBuilder`` and ``ChainMerger`` compute this number.
     public var linkCount: UInt32
     /// The size in bytes of a regular file or of a symbolic link's target; for a directory, the size of its entries in
     /// the tree's EROFS image.

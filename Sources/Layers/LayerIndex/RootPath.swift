@@ -20,16 +20,17 @@ enum PathEntry<Node> {
 
 /// The resolution of a path's symbolic links inside a root, as in containerd's unpacking (continuity, `fs.RootPath`).
 ///
-/// Each pass replaces the links in the path, and the last pass finds none. A `..` in a link's target removes the name
-/// before it, even if that name is a symbolic link or does not exist. A missing component is no error.
+/// The resolution makes passes over the path until a pass finds no link. Each pass replaces the links that it finds
+/// with their targets. A `..` in a link's target removes the name before it, even if that name is a symbolic link or
+/// does not exist. A missing component is no error.
 struct RootPath {
     /// The maximum number of symbolic links in one path, as in continuity.
     static let maximumLinks = 255
 
     /// The components of the result, which has no symbolic links.
     private(set) var names: [[UInt8]] = []
-    /// The work of the resolution. Each link that is followed adds the length of its target in bytes, and 8 for each
-    /// component of the target's path from the root.
+    /// The work of the resolution. Each link that is followed adds the length of its target in bytes. It also adds 8
+    /// for each component of the path, from the root to the link's target.
     private(set) var work: UInt64 = 0
 
     /// Resolves a path. Components `.` and `..` are allowed.
@@ -91,7 +92,7 @@ struct RootPath {
         names = current
     }
 
-    /// Returns the directory at `path`, without following links.
+    /// Returns the directory at `path` without following links; `nil` if there is none.
     private static func walk<Tree: PathTree>(_ path: [[UInt8]], _ tree: Tree) throws(LayerIndexError) -> Tree.Node? {
         var node = tree.rootNode
         for name in path {

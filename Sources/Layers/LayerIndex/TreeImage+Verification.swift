@@ -6,7 +6,7 @@ extension TreeImage {
     /// - Every directory except the root has exactly one entry that refers to it.
     /// - Names ascend, and `.` and `..` are present and correct.
     /// - Entries and inodes agree on the kind of file.
-    /// - Link counts are correct. A count of 1 is checked only for directories.
+    /// - Link counts are correct. The check skips files other than directories if their link count is 1.
     /// - Every inode's attributes, extended attributes, content range and link target can be read.
     ///
     /// Use this for untrusted images and for fuzzing. `limits` bound the work and memory of the call.
@@ -28,7 +28,8 @@ private struct TreeVerifier {
     let limits: IndexLimits
     var pending: [Directory] = []
     var seen: Set<UInt64> = []
-    /// The number of entries found so far for each file with several names, by inode number.
+    /// The number of entries found so far, by inode number. Directories are left out, and so are other files with a
+    /// link count of 1.
     var names: [UInt64: UInt32] = [:]
     var entryCount = 0
 

@@ -6,14 +6,15 @@ public import Linux
 /// Inode numbers are those of EROFS, so they are always the same for the same image. Nothing is parsed ahead or cached:
 /// every call reads the image's bytes, checks each offset that it follows, and allocates nothing.
 ///
-/// Arbitrary bytes are safe: invalid ones throw ``LayerIndexErrorCode/corrupt``, and the size of the directory or
-/// attribute list bounds the work of one call. A caller that walks the whole tree must bound the depth, because in a
-/// hostile image a directory can contain itself.
+/// Arbitrary bytes are safe. A call that reads invalid bytes throws ``LayerIndexErrorCode/corrupt``. The size of the
+/// directory or attribute list that a call reads bounds the work of the call. A caller that walks the whole tree must
+/// bound the depth, because in a hostile image a directory can contain itself.
 public final class TreeImage: Sendable {
     let image: IndexBytes
     /// The root directory's inode number.
     public let rootInode: UInt64
-    /// The digests of the layers whose content spaces hold the bytes of the files, in the order of the device slots.
+    /// The digests that identify the layers, in the order of the device slots. The content spaces of these layers
+    /// contain the bytes of the files.
     public let deviceTags: [Digest]
     /// The size of each layer's content space in bytes according to the tree, in the order of the device slots.
     public let deviceSizes: [UInt64]
@@ -116,7 +117,8 @@ public final class TreeImage: Sendable {
         var xattrSize: Int
 
         var xattrStart: Int { start + (isCompact ? EROFS.compactInodeSize : EROFS.extendedInodeSize) }
-        /// The end of the extended attributes. Inline data starts here, a chunk index at the next multiple of 8 bytes.
+        /// The offset in the image at which the extended attributes end. Inline data starts here. A chunk index starts
+        /// at the next multiple of 8 bytes.
         var end: Int { xattrStart + xattrSize }
     }
 

@@ -9,16 +9,17 @@ struct TreeMerge {
         var inode: UInt64
     }
 
-    /// A directory of the result whose entries are not merged yet. When this is the last element of the stack
-    /// ``pending``, the layers' directories to merge are the last `sourceCount` elements of ``sources``, uppermost
-    /// first.
+    /// A directory of the merged tree whose entries are not merged yet. ``pending`` is the stack of these directories.
+    ///
+    /// The stack ``sources`` contains the layers' directories to merge. The top element of ``pending`` owns the last
+    /// `sourceCount` elements of ``sources``, uppermost layer first.
     private struct Pending {
         var node: UInt32
         var sourceCount: Int
         var depth: Int
         /// The lowest layer that no upper layer hides at this path.
         var floor: Int
-        /// For each layer, the attributes that the layer's entries in this directory inherit from it. See
+        /// For each layer, the attributes that the layer's entries in this directory inherit from the directory. See
         /// ``Unpacked/heritage``.
         var heritage: [Int: Heritage]
     }
@@ -26,13 +27,13 @@ struct TreeMerge {
     /// The attributes that a new file inherits from its directory.
     private struct Heritage {
         var defaultList: [UInt8]?
-        /// The group of a directory with the set-group-ID bit.
+        /// The group of the directory if the directory has the set-group-ID bit; `nil` otherwise.
         var group: UInt32?
     }
 
     /// One layer's entry in the directory being merged.
     private struct Candidate {
-        /// The first eight bytes of the name, first byte highest.
+        /// The first eight bytes of the name as a big-endian number, padded with zeros.
         var key: UInt64
         /// The name of the entry. It points into the layer's image, which `layers` keeps alive.
         var name: UnsafeRawBufferPointer
@@ -46,7 +47,7 @@ struct TreeMerge {
     private var sources: [Source] = []
     /// The node that was created first for each inode with several names. The key combines layer and inode number.
     private var linked: [UInt64: UInt32] = [:]
-    /// The ``RootPath/work`` that may still go into the lookup of directories in lower layers.
+    /// The ``RootPath/work`` that lookups of directories in lower layers may still use.
     private var resolutionBudget: UInt64 = 64 << 20
     /// The number of entries that may still be read. This limit ends the merge of a hostile tree in which a directory
     /// contains itself.
@@ -80,8 +81,8 @@ struct TreeMerge {
         arena.countLinks()
     }
 
-    /// Lists the entries of all `directories` in `candidates`, sorted by name. For equal names the upper layer comes
-    /// first.
+    /// Fills `candidates` with the entries of all `directories`, sorted by name. Of entries with equal names, the entry
+    /// of the uppermost layer comes first.
     private mutating func gather(
         _ directories: ArraySlice<Source>, _ candidates: inout [Candidate]
     ) throws(LayerIndexError) {
@@ -139,8 +140,8 @@ struct TreeMerge {
         }
     }
 
-    /// Adds the merged entry called `name` to `directory`. `found` has the layers' entries of that name, uppermost
-    /// first. If the first one is a whiteout, adds nothing.
+    /// Adds the merged entry called `name` to `directory`. `found` contains the layers' entries of that name, uppermost
+    /// first. If the uppermost entry is a whiteout, adds nothing.
     private mutating func add(
         _ name: UnsafeRawBufferPointer, from found: [Source], to directory: Pending
     ) throws(LayerIndexError) {
@@ -196,14 +197,15 @@ struct TreeMerge {
 
     // MARK: - Attributes of directories
 
-    /// The values of the mark on directories that take attributes from the layers below
-    /// (``ExtendedAttributeName/impliedSuffix``). The mark of an opaque directory has the value ``all``, too.
+    /// The values of the extended attributes that mark implied and opaque directories.
+    /// ``ExtendedAttributeName/impliedSuffix`` may have either value. ``ExtendedAttributeName/opaqueSuffix`` has the
+    /// value ``all``.
     private enum Mark {
         static let all: UInt8 = 0x79
         static let extendedAttributes: UInt8 = 0x78
     }
 
-    /// Returns the value of the extended attribute called `name` if that value is one byte; `nil` otherwise.
+    /// Returns the value of the extended attribute `name` of `source`; `nil` if there is no value of exactly one byte.
     private func mark(_ source: Source, _ name: StaticString) throws(LayerIndexError) -> UInt8? {
         guard layers[source.layer].hasExtendedAttributes else { return nil }
         let text = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
@@ -211,20 +213,22 @@ struct TreeMerge {
             ?? nil
     }
 
-    /// The attributes of a directory after containerd's unpacking of its layer.
+    /// The attributes that a layer's directory has after containerd has unpacked the layer.
     private struct Unpacked {
         var attributes: NodeAttributes
         var xattrs: ExtendedAttributeList
-        /// The attributes that the layer's entries in the directory inherit from it; `nil` if there are none.
-        /// Attributes that the layer's own index already contains are left out.
+        /// The attributes that the layer's entries in the directory inherit from the directory; `nil` if there are
+        /// none. Attributes that the layer's own index already contains are left out.
         var heritage: Heritage?
     }
 
-    /// Sets the attributes of a directory that some layers only imply. Such a layer takes them from the next lower
-    /// layer that has the path, even if an upper layer hides the path there. containerd does the same when it creates a
-    /// missing parent directory.
+    /// Sets the attributes of the directory `node`, which come from several layers.
     ///
-    /// - Returns: for each layer, the attributes that the layer's entries in the directory inherit from it.
+    /// A layer that only implies the directory takes the attributes from the next lower layer that has the path. That
+    /// lower layer counts even if another layer hides its entries at the path. containerd does the same when it creates
+    /// a missing parent directory.
+    ///
+    /// - Returns: for each layer, the attributes that the layer's entries in the directory inherit from the directory.
     private mutating func fillMarked(
         _ node: UInt32, from found: ArraySlice<Source>, in parent: Pending?
     ) throws(LayerIndexError) -> [Int: Heritage] {
@@ -261,9 +265,11 @@ struct TreeMerge {
         return heritage
     }
 
-    /// Returns the attributes of a layer's directory after unpacking.
+    /// Returns the attributes that the directory `source` has after containerd has unpacked the directory's layer.
     ///
     /// - Parameters:
+    ///   - mark: the value of the directory's ``ExtendedAttributeName/impliedSuffix``; `nil` if the directory has no
+    ///     such mark.
     ///   - below: the directory at the same path in the next lower layer that has the path; `nil` if there is none.
     ///   - heritage: the attributes that the directory inherits from its parent.
     private func unpacked(
@@ -297,7 +303,7 @@ struct TreeMerge {
         return result
     }
 
-    /// Returns the path of a node of the result.
+    /// Returns the path of a node in the merged tree.
     private func path(of node: UInt32) -> [[UInt8]] {
         var path: [[UInt8]] = []
         var step = node
@@ -309,12 +315,11 @@ struct TreeMerge {
         return path.reversed()
     }
 
-    /// Returns the attributes of the directory at `path` in the uppermost layer that has the path, from `layer` down.
-    /// Follows the symbolic links of each layer inside the layer's root.
+    /// Returns the attributes of the directory at `path` in the uppermost layer that has the path. Searches the layers
+    /// from `layer` down to `lowest`. Follows the symbolic links of each layer inside the layer's root.
     ///
-    /// - Parameter lowest: the lowest layer to look at.
-    /// - Returns: `nil` if that is no directory, or if no layer has the path. Also if a path cannot be resolved:
-    ///   containerd then refuses the image.
+    /// - Returns: `nil` if no layer has the path, or if the path leads to something other than a directory. The result
+    ///   is also `nil` if a layer's symbolic links cannot be resolved. containerd refuses such an image.
     private mutating func unpacked(
         _ path: [[UInt8]], from layer: Int, downTo lowest: Int = 0
     ) throws(LayerIndexError) -> Unpacked? {
@@ -421,7 +426,7 @@ struct TreeMerge {
         }
     }
 
-    /// Copies attributes and extended attributes, except overlayfs's own, from `source` to `node`. Adds the access
+    /// Copies `attributes` and the extended attributes of `source` to `node`, except overlayfs's own. Adds the access
     /// control lists that the node inherits.
     private mutating func fill(
         _ node: UInt32, from source: Source, attributes: NodeAttributes, _ heritage: Heritage?

@@ -86,8 +86,9 @@ extension TreeWriter {
         }
     }
 
-    /// Writes a directory's entries in blocks, from data block `first` on. `tail` is the offset of the last block in
-    /// the image if that block follows the inode; `nil` if the last block is a data block, too.
+    /// Writes the entries of directory `index` into blocks. `first` is the number of the directory's first data block,
+    /// counted from ``dataStart``. If the last block follows the inode instead, `tail` is that block's offset in the
+    /// image, in bytes. Otherwise, `tail` is `nil`.
     private func writeDirectory(
         _ index: UInt32, first: UInt32, tail: Int?, names: UnsafeRawBufferPointer, to buffer: ImageBuffer
     ) {
@@ -138,7 +139,7 @@ extension TreeWriter {
     }
 
     /// Returns the number of each device's first block, as if the devices followed the image on one block device. The
-    /// kernel uses these numbers if one block device really holds the image and all devices (`flatdev`, Linux 6.4).
+    /// kernel uses these numbers if the image and all devices really are on one block device (`flatdev`, Linux 6.4).
     private func deviceAddresses(after blocks: UInt64) throws(LayerIndexError) -> [UInt32] {
         var addresses: [UInt32] = []
         var next = blocks
@@ -196,8 +197,8 @@ extension TreeWriter {
         buffer.store(CRC32C.update(.max, checked), at: base + EROFS.Field.checksum)
     }
 
-    /// Returns the digest from which the image's UUID is made. It covers only the layers' digests, so equal images have
-    /// equal UUIDs.
+    /// Returns the digest from which the image's UUID is made. The digest covers only the layers' digests, so equal
+    /// images have equal UUIDs.
     private func uuid() -> Digest {
         var hasher = DigestHasher()
         Array("rivulet tree 1\n".utf8).withUnsafeBytes { hasher.update($0) }

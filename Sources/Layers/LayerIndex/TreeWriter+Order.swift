@@ -36,8 +36,8 @@ extension TreeWriter {
         return count == 0 ? 0 : key << UInt64(8 * (8 - count))
     }
 
-    /// Returns true if `left` comes before `right`. Their keys must be equal, so the names are equal or both have at
-    /// least eight bytes.
+    /// Returns true if the name of `left` comes before the name of `right`. Both must have the same ``sortKey(_:)``, so
+    /// the names are equal or both have at least eight bytes.
     private func precedes(_ left: UInt32, _ right: UInt32) -> Bool {
         // No other name has the key of a marker, because `.` and `..` are shorter than eight bytes.
         guard left < Self.parentMarker, right < Self.parentMarker else { return false }

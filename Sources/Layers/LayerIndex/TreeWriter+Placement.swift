@@ -9,7 +9,8 @@ extension TreeWriter {
         /// The unused rest of an earlier block, in which an inode with inline data did not fit.
         var gap: Range<Int> = 0..<0
 
-        /// Reserves `size` bytes and returns their offset. If `together` is true, all of them are in one block.
+        /// Reserves `size` bytes and returns their offset in the image. If `together` is true, all of these bytes are
+        /// in one block.
         mutating func take(_ size: Int, together: Bool) -> Int {
             let size = EROFS.align(size, to: EROFS.nodeUnit)
             if size <= gap.count {

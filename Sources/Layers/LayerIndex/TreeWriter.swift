@@ -18,7 +18,8 @@ struct TreeWriter {
 
     var arena: NodeArena
     let devices: [Device]
-    /// The start of each node's children in ``children``. It has one more element than there are nodes.
+    /// The position in ``children`` at which each node's children start. The array has one more element than there are
+    /// nodes, so that the last node's children also have an end.
     var childStart: [UInt32] = []
     var children: [UInt32] = []
     /// Each node's inode number: the inode's byte offset divided by 32. It is 0 until ``placeInodes()`` assigns it, and
@@ -27,7 +28,7 @@ struct TreeWriter {
     var epoch: Epoch = Epoch(seconds: 0, nanoseconds: 0)
     var inodeCount: UInt64 = 0
     var hasXattrs = false
-    /// The number of the first data block of directories and links. These blocks follow all inodes.
+    /// The number of the block at which the data blocks of directories and links start. These blocks follow all inodes.
     var dataStart = 0
     /// The number of data blocks of directories and links.
     var dataBlocks = 0
@@ -99,7 +100,8 @@ struct TreeWriter {
         }
     }
 
-    /// Computes the size of each directory's entries, divided into blocks as EROFS does.
+    /// Computes the size of each directory's entries in bytes. No entry crosses a block boundary, so the size includes
+    /// the unused ends of blocks.
     private mutating func measureDirectories() {
         for index in arena.nodes.indices where isLiveDirectory(index) {
             var blocks = 0

@@ -10,8 +10,8 @@ public enum FUSEConnection {
     /// server's reads from /dev/fuse fail. This works even if the mount is already detached from every directory, or if
     /// its server hangs.
     ///
-    /// If the abort through `/sys/fs/fuse/connections` fails, this function mounts fusectl on a temporary directory,
-    /// tries again there, and unmounts it.
+    /// If the abort through `/sys/fs/fuse/connections` fails, this function mounts fusectl on a temporary directory and
+    /// tries again there. Then it unmounts fusectl.
     ///
     /// - Throws: `ENOENT` if there is no such connection; other errors if fusectl cannot be mounted or written.
     public static func abort(device: UInt64) throws(Errno) {

@@ -11,7 +11,7 @@ public enum FUSEErrorCode: Hashable, Sendable {
     case notPermitted
     /// The mount point does not exist, is not a directory, or is not accessible.
     case badMountPoint
-    /// The mount point is not empty, for example because something is mounted on it, or a dead mount on it cannot be
+    /// The mount point has entries, for example those of another mount, or has a dead mount on it that cannot be
     /// removed.
     case mountPointInUse
     /// The INIT exchange between the kernel and libfuse failed.

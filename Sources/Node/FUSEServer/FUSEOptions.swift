@@ -7,13 +7,13 @@ public struct FUSEOptions: Sendable {
     public var threads: Int
     /// The source name that `mount` and `df` show.
     public var sourceName: String
-    /// The longest time in nanoseconds that ``FUSEServer/stop()`` waits for reads that are being answered. It then
-    /// waits at most 1.25 times as long for the server's threads.
+    /// The longest time in nanoseconds that ``FUSEServer/stop()`` waits for reads that the server is still answering.
+    /// Then `stop()` waits at most 1.25 times this long for the server's threads to end.
     public var stopTimeout: UInt64
     /// The kernel's read-ahead for a sequential reader, in bytes; `nil` keeps the kernel's default (128 KiB).
     public var readAhead: Int?
-    /// The receiver of failure messages, called on any thread. Failed requests cause at most one message a second,
-    /// which states the number of omitted messages.
+    /// The receiver of failure messages, called on any thread. Failed requests cause at most one message a second. This
+    /// message states the number of omitted messages.
     public var log: @Sendable (String) -> Void
     /// The handler of a lost connection. It runs once if the connection ends without ``FUSEServer/stop()``, for example
     /// because somebody unmounted the file system or aborted the connection.

@@ -94,7 +94,7 @@ public final class FUSEServer: Sendable {
     }
 
     /// Sets the kernel's read-ahead through sysfs. The INIT exchange can only lower the read-ahead, because the kernel
-    /// then uses the smaller of its own value and ours.
+    /// takes the smaller of its own value and the value in our INIT reply.
     private func setReadAhead(_ bytes: Int, device: UInt64) {
         let name = "0:\((device & 0xff) | ((device >> 12) & 0xfff00))"
         do {
@@ -122,8 +122,8 @@ public final class FUSEServer: Sendable {
         }
     }
 
-    /// Unmounts and stops. Every waiting read fails with EIO, and every other use of the mount fails, too. A thread
-    /// that hangs in a disk access is left behind.
+    /// Unmounts the file system and stops the server. Every waiting read fails with EIO, and every other use of the
+    /// mount fails, too. A thread that hangs in a disk access is left behind.
     ///
     /// This function takes at most about 2.25 times ``FUSEOptions/stopTimeout``. A further call, or a call during
     /// ``start()``, does nothing. A server that is stopped before its start cannot be started.

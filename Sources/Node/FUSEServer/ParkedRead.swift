@@ -13,7 +13,7 @@ final class ParkedRead: @unchecked Sendable {
     let miss: Miss
     /// The number of times that the read has waited, including this time: 1 or more.
     let attempt: Int
-    /// The thread ID of the reader in our PID namespace; 0 if it has none there.
+    /// The thread ID of the reader in our PID namespace; 0 if the reader is outside that namespace.
     let reader: Int32
 
     init(_ token: consuming RequestToken, node: NodeID, offset: UInt64, count: Int, miss: Miss, attempt: Int) {

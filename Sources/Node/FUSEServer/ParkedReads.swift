@@ -78,7 +78,8 @@ public struct ParkedReads<Read> {
         return !isWatched
     }
 
-    /// Returns the interrupted reads that wait now. If no open read is interrupted, ends the watch and returns `nil`.
+    /// Returns the interrupted reads that wait now. If no open read is interrupted, returns `nil`. The watch, the loop
+    /// that calls this function, then ends.
     public mutating func interrupted() -> [(id: UInt64, read: Read)]? {
         let marked = entries.filter { $0.value.interrupted }
         guard !marked.isEmpty else {
@@ -88,8 +89,8 @@ public struct ParkedReads<Read> {
         return marked.compactMap { id, entry in entry.read.map { (id, $0) } }
     }
 
-    /// Records that the watch of interrupted reads could not be started. The next ``interrupt(_:)`` then asks for it
-    /// again.
+    /// Records that the caller could not start the watch of interrupted reads. The next ``interrupt(_:)`` of an open
+    /// read then returns true, so that its caller tries again.
     public mutating func abandonWatch() {
         isWatched = false
     }

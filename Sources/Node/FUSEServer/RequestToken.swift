@@ -4,9 +4,9 @@ import SystemPackage
 
 /// An unanswered request of the kernel.
 ///
-/// It receives exactly one reply, by construction: every reply consumes the token, and a dropped token answers EIO, so
-/// that no process hangs. A reply fails only if the requester or the connection is gone; the token ignores that
-/// failure.
+/// Each request receives exactly one reply, by construction. Every reply consumes the token. A token that is dropped
+/// without a reply answers EIO, so that no process hangs. A reply fails only if the requester or the connection is
+/// gone; the token ignores that failure.
 struct RequestToken: ~Copyable, @unchecked Sendable {
     // Safe to move between threads: libfuse locks the state that a request shares with its session, and the token has
     // one owner.
@@ -20,7 +20,7 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
         _ = fuse_reply_err(request, EIO)
     }
 
-    /// The thread ID of the requester in our PID namespace; 0 if it has none there.
+    /// The thread ID of the requester in our PID namespace; 0 if the requester is outside that namespace.
     var thread: Int32 { fuse_req_ctx(request)?.pointee.pid ?? 0 }
 
     consuming func fail(_ error: Errno) {
@@ -69,8 +69,8 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
         discard self
     }
 
-    /// Registers `handler` for an interrupt of the reader. libfuse calls it with `identifier`, on the worker that
-    /// receives the interrupt.
+    /// Registers `handler` for an interrupt of this request. libfuse calls the handler with `identifier`, on the worker
+    /// that receives the interrupt.
     ///
     /// If the interrupt came earlier, this function calls the handler at once. In that case the handler must not answer
     /// this request, because libfuse still holds the request's lock.
@@ -88,7 +88,7 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
     ///   - attributes: the file's attributes. libfuse copies only the inode number and the file type (`st_ino`,
     ///     `st_mode`).
     ///   - next: the offset at which the kernel continues the listing after this entry.
-    /// - Returns: the size of the entry in bytes. If it exceeds the size of `buffer`, nothing was written.
+    /// - Returns: the size of the entry in bytes. If the entry is larger than `buffer`, this function writes nothing.
     borrowing func add(
         _ name: UnsafePointer<CChar>, attributes: stat, next: UInt64, to buffer: UnsafeMutableRawBufferPointer
     ) -> Int {

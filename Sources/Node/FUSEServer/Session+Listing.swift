@@ -34,7 +34,7 @@ extension Session {
     }
 
     /// Answers a listing with as many entries as fit into `size` bytes. `append` writes an entry to the buffer and
-    /// returns its size. If the size exceeds the buffer, the entry did not fit.
+    /// returns the entry's size in bytes. If the entry is larger than the buffer, `append` writes nothing.
     private func list(
         _ token: consuming RequestToken, node: fuse_ino_t, size: Int, offset: off_t,
         _ append: (

@@ -5,10 +5,10 @@ import SystemPackage
 extension Session {
     /// Returns the functions that libfuse calls for requests.
     ///
-    /// Other requests need no function. libfuse answers access, lseek and flush with ENOSYS, which the kernel
-    /// remembers; `default_permissions` makes the kernel itself check access. libfuse answers release with success. The
-    /// kernel rejects changes with EROFS before it sends them. Forget needs no reply and no accounting, because node
-    /// IDs are computed.
+    /// Requests without a function here need none. libfuse answers access, lseek and flush with ENOSYS, and the kernel
+    /// then stops sending them. The kernel itself checks access, because of the mount option `default_permissions`.
+    /// libfuse answers release with success. The mount is read-only, so the kernel rejects changes with the error EROFS
+    /// before it sends them. Forget needs no reply and no accounting, because node IDs are computed.
     static func operations() -> fuse_lowlevel_ops {
         var operations = fuse_lowlevel_ops()
         operations.`init` = { data, connection in

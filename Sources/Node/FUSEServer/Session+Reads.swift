@@ -140,8 +140,8 @@ extension Session {
         parked.withLockBroadcasting { $0.close(id) }
     }
 
-    /// Answers every waiting read with EIO and refuses further ones. Then waits up to `timeout` nanoseconds for reads
-    /// that other threads are answering.
+    /// Answers every waiting read with EIO and lets no further read wait. Then waits up to `timeout` nanoseconds for
+    /// reads that other threads are answering.
     /// - Returns: true if no read is left.
     func stopParking(timeout: UInt64) -> Bool {
         for (id, read, demand) in parked.withLock({ $0.stop() }) {

@@ -8,8 +8,8 @@ import NodeDatabase
 import Registry
 import Streaming
 
-/// The builder of chains. It merges the layers of a chain into one tree, and adds the chain to the file system. Later
-/// it removes the chain. All calls block on the disk.
+/// The builder of chains. It merges the layers of a chain into one tree, and adds the chain to the file system. It also
+/// removes chains. All calls block on the disk.
 struct ChainAssembly: Sendable {
     let records: ChainRecords
     let store: ContentStore
@@ -52,7 +52,7 @@ struct ChainAssembly: Sendable {
     }
 
     /// Removes the chain from the file system, and deletes its record and its merged tree. Then deletes every layer
-    /// that no chain contains any longer. Does nothing if a snapshot stands on the chain.
+    /// that no chain contains any longer. Does nothing if a snapshot or a chain above still needs the chain.
     ///
     /// - Returns: false if a layer is still in use. A later call deletes the layer once it is no longer in use.
     func disassemble(_ chain: ChainKey) throws -> Bool {

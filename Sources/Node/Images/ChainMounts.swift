@@ -74,8 +74,8 @@ final class ChainMounts: Sendable {
         afterMount(contents)
     }
 
-    /// Unmounts `chain`, and deletes its data except a layer that another chain uses. Does nothing if a snapshot stands
-    /// on the chain.
+    /// Unmounts `chain`, and deletes its merged tree and the layers that no other chain contains. Does nothing if a
+    /// snapshot or a chain above still needs the chain.
     ///
     /// - Returns: false if the deletion failed, which is logged, or if a layer is still in use.
     func forget(_ chain: ChainKey) async -> Bool {

@@ -9,7 +9,7 @@ struct ChainRegister: Sendable {
     let store: ContentStore
     let workers: NIOThreadPool
 
-    /// Records the chain that consists of `layer` on top of `parent`, and returns its key.
+    /// Records the chain that consists of `layer` on top of `parent`, and returns the chain's key.
     ///
     /// - Parameters:
     ///   - parent: the chain below; `nil` for the bottom layer.
@@ -36,7 +36,8 @@ struct ChainRegister: Sendable {
         return found ?? false
     }
 
-    /// Returns the chains on which no snapshot stands. Returns an empty array if the database fails.
+    /// Returns the chains without a snapshot, either of the chain itself or of a chain above it. Returns an empty array
+    /// if the database fails.
     func unused() async -> [ChainKey] {
         (try? await workers.runIfActive { [records] in try records.unused() }) ?? []
     }

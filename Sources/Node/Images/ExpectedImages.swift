@@ -2,7 +2,8 @@ import Base
 import Concurrency
 import Registry
 
-/// The opener of connections to registries. It opens them before containerd requests an image.
+/// The opener of connections to registries for images that are likely to be pulled soon. It connects before containerd
+/// requests the image.
 ///
 /// kubelet creates a pod's sandbox before it pulls the pod's images. This leaves time to connect.
 final class ExpectedImages: Sendable {

@@ -1,7 +1,7 @@
 /// The reason why containerd downloads a layer that was meant to be streamed.
 public struct FallbackReason: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The kinds of reasons. Their raw values are the values of the label `reason` of the metric
-    /// `rivulet_fallback_total`. They are few and fixed.
+    /// The kinds of reasons. Each raw value is a value of the label `reason` of the metric `rivulet_fallback_total`, so
+    /// the kinds must be few and fixed.
     public enum Code: String, Sendable, CaseIterable {
         /// A label of the request is malformed.
         case badLabel = "bad_label"

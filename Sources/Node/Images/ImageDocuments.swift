@@ -13,10 +13,10 @@ struct ImageDocuments: Sendable {
     /// The client of containerd's content store; `nil` if containerd's socket is not configured.
     let containerd: ContentClient?
 
-    /// Returns the layers of the image that `request` names, and the descriptor of its configuration.
+    /// Returns the layers of the image that `request` names, and the descriptor of the image's configuration.
     ///
-    /// If the request names only a tag, and the tag's image no longer has the requested layer, returns only that layer
-    /// and no configuration.
+    /// A request without a manifest digest names only a tag. If the tag now points to an image without the requested
+    /// layer, the function returns only that layer and no configuration.
     func description(
         of reference: ImageReference, _ request: RemoteLayerRequest
     ) async throws(FallbackReason) -> ImageOpening.ImageDescription {

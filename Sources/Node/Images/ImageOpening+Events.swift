@@ -36,7 +36,7 @@ extension ImageOpening {
         /// The image's layers, from the bottom.
         package let layers: [LayerDescription]
         package let configuration: Descriptor?
-        /// The manifest's digest; `nil` if nothing but the labels of one layer is known about the image.
+        /// The manifest's digest; `nil` if only the labels of one layer are known about the image.
         package let manifest: Digest?
         package let isFromContainerd: Bool
 
@@ -119,20 +119,22 @@ extension ImageOpening {
         /// Request the artifact's startup pack, unless ``openPack(_:size:)`` has already requested it. The later action
         /// ``givePackLayers(_:)`` hands the request to the streaming engine.
         case replayPack(StreamingArtifact)
-        /// Hand the requested startup pack to the streaming engine, which stores the pack's chunks in these layers.
-        /// Drop the pack if there are no layers. After ``replayPack(_:)``, the plan emits this action exactly once.
+        /// Hand the request for the startup pack to the streaming engine, which stores the pack's chunks in these
+        /// layers. If there are no layers, drop the request. After ``replayPack(_:)``, the plan emits this action
+        /// exactly once.
         case givePackLayers([Digest])
         case open(Digest, LayerSource)
-        /// Tell the streaming engine where the layer's blob is, and pass it the part of the blob that was read for the
-        /// layer's index.
+        /// Tell the streaming engine where the layer's blob is. If the end of the blob was read for the layer's index,
+        /// also pass these bytes to the engine.
         case attach(Digest)
-        /// Prefetch the layer's chunks that the start is expected to read. A profile names these chunks, or
-        /// a prediction that is based on the image's configuration.
+        /// Prefetch the layer's chunks that the start is expected to read. Either a profile names these chunks, or a
+        /// prediction from the image's configuration does.
         case hint(Digest, StartSource)
-        /// Prefetch the chunks that the layers' author marked as needed early.
+        /// Prefetch the chunks that the layers' author marked with the eStargz prefetch landmark.
         case prefetchLandmarks([Digest])
         case finish(Result<[LayerOutcome], FallbackReason>)
-        /// Tell the predictor the container's command, or that there is no known or useful command.
+        /// Tell the predictor the container's command. If `isKnown` is false, tell the predictor that no command is
+        /// known or needed.
         case announceStart(isKnown: Bool)
     }
 
@@ -158,7 +160,8 @@ extension ImageOpening {
 }
 
 extension LayerKey {
-    /// Makes the key of a layer whose annotations pin its table of contents; `nil` if they do not.
+    /// Creates the layer key from the digest of the table of contents that the layer's annotations state. Returns `nil`
+    /// if they state none.
     package init?(_ layer: LayerDescription, _ formats: LayerFormatRegistry) {
         guard let digest = formats.pin(of: layer) else { return nil }
         self.init(layer.digest, .tableOfContents(digest, size: layer.size))

@@ -9,17 +9,19 @@ import Registry
 /// `ImageOpener` performs the actions and reports their outcomes as events. The plan makes every decision that affects
 /// speed:
 ///
-/// - It looks for the streaming artifact in parallel with the manifest, if the store lacks the requested layer and the
-///   layer may need an artifact.
-/// - It requests the indexes and the startup pack that the registry's list of referrers names, before the artifact's
-///   manifest arrives.
-/// - It reads the configuration from containerd at once if the manifest came from there. It fetches the configuration
-///   from the registry only to predict the start, and only if neither a profile nor a pack describes the start.
-/// - It opens up to ``Options/layersAtOnce`` layers concurrently, each from the best available source.
-/// - It requests the start hint of each layer as soon as that layer is attached. In an image with more layers than
-///   ``Options/layersAtOnce``, it waits until the last layer is attached, because prefetched content would delay the
+/// - If the store lacks the requested layer and the layer may need a streaming artifact, the plan looks for the
+///   artifact while the manifest is still being fetched.
+/// - The registry's list of referrers names the artifact's indexes and startup pack. The plan requests them before the
+///   artifact's manifest arrives.
+/// - The plan reads the configuration from containerd at once if the manifest came from containerd. It fetches the
+///   configuration from the registry only to predict the start, and only if neither a profile nor a pack describes the
+///   start.
+/// - The plan opens up to ``Options/layersAtOnce`` layers concurrently, each from the best available source.
+/// - The plan requests the start hint of each layer as soon as that layer is attached. In an image with more layers
+///   than ``Options/layersAtOnce``, the plan waits until all layers are attached. Earlier prefetching would delay the
 ///   tables of contents of the other layers.
-/// - If a layer fails, the plan declines that layer and all layers above it, because containerd downloads those anyway.
+/// - If a layer fails, the plan declines that layer and all layers above it. containerd downloads everything above a
+///   failed layer anyway.
 ///
 /// The plan identifies layers by their blobs' digests. A blob that occurs twice in an image is opened once.
 package struct ImageOpening: Sendable, Hashable {
@@ -31,7 +33,7 @@ package struct ImageOpening: Sendable, Hashable {
         /// The store lacks the layer, and a streaming artifact may have its index. The layer waits for the artifact.
         case awaitingArtifact
         /// The streaming artifact has the layer's index. If the plan requested that index early, the layer waits for
-        /// it.
+        /// the index. Otherwise, the plan opens the layer at once.
         case awaitingIndex(StreamingArtifact.Layer)
         case opening
         case attaching
@@ -395,8 +397,9 @@ package struct ImageOpening: Sendable, Hashable {
 
     // MARK: - The start
 
-    /// Decides if the plan uses the artifact's startup pack. It uses a recorded pack unless it has found a profile for
-    /// this start. It uses a predicted pack only if no image of the repository has a profile.
+    /// Decides if the plan uses the artifact's startup pack. If the pack was made from a recorded start, the plan uses
+    /// it unless the plan has found a profile for this start. The plan uses a predicted pack only if no image of the
+    /// repository has a profile.
     private mutating func decidePack() {
         guard replaysPack == nil, !isFinished, case .done(let found) = artifact else { return }
         guard options.replaysProfiles, let found, found.pack != nil else { return endPack() }

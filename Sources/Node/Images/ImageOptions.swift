@@ -8,8 +8,8 @@ public struct ImageOptions: Sendable {
     /// True if a layer may be streamed although the image's manifest does not state the digest of the layer's table of
     /// contents.
     public var allowsUnverifiedTOC = false
-    /// True if, as soon as the image is open, the streaming engine prefetches the chunks that the image's author marked
-    /// with the eStargz prefetch landmark.
+    /// True if the streaming engine prefetches the chunks that the image's author marked with the eStargz prefetch
+    /// landmark. The prefetch begins as soon as the image is open.
     public var prefetchesLandmarks = true
     /// True if the opener looks for a streaming artifact of each image with a layer that cannot be streamed without
     /// one.
@@ -17,8 +17,8 @@ public struct ImageOptions: Sendable {
     /// The keys of trusted signers of streaming artifacts; `nil` trusts everyone who may push to the image's
     /// repository.
     public var artifactKeys: ArtifactKeys?
-    /// True if layers whose index came from a streaming artifact are audited. When such a layer is complete, the audit
-    /// compares the layer with the manifest and the configuration of its image.
+    /// True if a layer is audited when its index came from a streaming artifact. The audit begins when the layer is
+    /// complete. The audit compares the layer with the manifest and the configuration of the layer's image.
     public var auditsArtifacts = true
     /// The options for recording and replaying profiles.
     public var profiles = ProfilePolicy()

@@ -9,8 +9,8 @@ import Streaming
 struct KnownProfiles: Sendable {
     /// The number of bytes of file content to prefetch before all layers are open.
     ///
-    /// In most images, this content takes about 2 MiB compressed. While the layers are being opened, the network
-    /// carries little more. A larger amount would also be wasteful, because another layer may replace some of the
+    /// In most images, this content takes about 2 MiB compressed. The network can carry little more than that while the
+    /// layers are being opened. A larger amount would also be wasteful, because another layer may replace some of the
     /// files.
     private static let beginningBytes: UInt64 = 5 << 20
 

@@ -6,8 +6,9 @@ import Logging
 import NIOPosix
 import Registry
 
-/// The auditor of complete layers. It compares a layer with what its image's manifest and configuration promise, one
-/// layer at a time. If they differ, it marks the layer as refused, so that the layer is not used again.
+/// The auditor of complete layers. It compares one layer at a time with the manifest and the configuration of the
+/// layer's image. If the layer differs from them, the auditor marks the layer as refused, and the node no longer uses
+/// the layer.
 final class LayerAuditor: Sendable {
     private let store: ContentStore
     private let workers: NIOThreadPool

@@ -41,8 +41,8 @@ struct LayerFetcher: Sendable {
     /// of the image's manifest with the layer, for the audit.
     let isAudited: Bool
 
-    /// Returns a layer that the store has and that images of `repository` may share; `nil` if there is none, or if an
-    /// audit has refused it.
+    /// Returns a stored layer that matches `query` and that images of `repository` may use. Skips layers that an audit
+    /// has refused. Returns `nil` if no layer is left.
     ///
     /// Throws if the store fails.
     func stored(
@@ -131,8 +131,8 @@ struct LayerFetcher: Sendable {
         }
     }
 
-    /// Throws if the layer is incomplete and is streamed from a copy of its blob, but the image's repository lacks the
-    /// copy.
+    /// Checks that the layer's missing content can be fetched. Throws if the layer is streamed from a copy of its blob,
+    /// and the registry states that the image's repository lacks this copy. A complete layer always passes.
     private func checkReadable(_ content: StoredLayer, in image: ImageReference) async throws(FallbackReason) {
         guard content.chunks.blobDigest != content.digest, !content.isComplete else { return }
         let copy = BlobLocation(repository: image.repository, digest: content.chunks.blobDigest)
@@ -144,8 +144,9 @@ struct LayerFetcher: Sendable {
 
     // MARK: - Reading
 
-    /// Performs the reads that the format's opener requests, because the opener itself does no I/O. Returns the layer's
-    /// index, and the end of the blob if the opener read it.
+    /// Creates the layer's index with the ``LayerOpener`` of the layer's format. The opener does no I/O, so this
+    /// function performs the reads that the opener requests. Returns the index, and the end of the blob if the opener
+    /// requested the end.
     ///
     /// - Parameters:
     ///   - artifact: the layer's entry in the image's streaming artifact; `nil` if the index does not come from an
@@ -188,8 +189,8 @@ struct LayerFetcher: Sendable {
         throw FallbackReason(.internal, "layer \(description.digest): the opener does not end")
     }
 
-    /// Runs a step of the opener on a worker thread. Only one step runs at a time, even if several layers are being
-    /// opened.
+    /// Runs a step of the layer's opener on a worker thread. Only one step runs at a time, even if several layers are
+    /// being opened.
     private func step<Result: Sendable>(
         _ opener: Guarded<any LayerOpener>,
         _ body: @escaping @Sendable (inout any LayerOpener) throws(LayerFormatError) -> Result
@@ -273,7 +274,7 @@ struct LayerFetcher: Sendable {
 }
 
 extension LayerKey {
-    /// True if only images of `repository` share the layer.
+    /// Returns true if the layer belongs to `repository`, so that only images of this repository may use it.
     fileprivate func isOf(_ repository: Repository) -> Bool {
         switch pin {
         case .index(_, let owner), .unverified(let owner): owner == "\(repository)"

@@ -23,8 +23,8 @@ struct LayerStreaming: Sendable {
 
     /// Prefetches the layer's chunks that the container's start is expected to read, according to `source`.
     ///
-    /// Another layer of the image may replace some of the files. Their chunks are fetched anyway, because the network
-    /// is idle and the amount is limited.
+    /// Another layer of the image may replace some of the files. The engine fetches the chunks of these files anyway,
+    /// because the network is idle and the amount is limited.
     func hint(_ layer: StoredLayer, source: ImageOpening.StartSource, of contents: OpeningContents) async {
         switch source {
         case .profile:
@@ -37,7 +37,7 @@ struct LayerStreaming: Sendable {
         }
     }
 
-    /// Prefetches the chunks that the layers' author marked as needed early, with the eStargz prefetch landmark.
+    /// Prefetches the chunks that the layers' author marked with the eStargz prefetch landmark.
     func prefetchLandmarks(of layers: [StoredLayer]) {
         engine.prefetch(StartHint(landmarksOf: layers))
     }

@@ -4,16 +4,16 @@ import Registry
 
 /// The images that are being opened or were opened recently.
 ///
-/// containerd requests one layer after the other. The first request opens the image for all of them. A failed image, or
-/// an image with a declined layer, is remembered only for a short time. So one failure of a registry does not disable
-/// streaming.
+/// containerd requests one layer after the other. The request for the first layer opens all layers of the image. If the
+/// image fails or a layer is declined, the result stays in memory only for a short time. So one failure of a registry
+/// does not disable streaming.
 struct OpenedImages: Sendable {
     /// The identity of an image, as containerd's request describes it.
     struct Key: Hashable, Sendable {
         let reference: ImageReference
         let manifest: Digest?
-        /// The requested layer if the request names no manifest, because the labels then describe only this layer;
-        /// `nil` otherwise.
+        /// The digest of the requested layer, if the request names no manifest; `nil` otherwise. Without a manifest,
+        /// the labels may describe only this layer.
         let layer: Digest?
 
         init(_ reference: ImageReference, _ request: RemoteLayerRequest) {
@@ -31,8 +31,8 @@ struct OpenedImages: Sendable {
         var end: MonotonicTime
     }
 
-    /// The maximum number of images in memory. To make room for another image, the one that would expire first is
-    /// evicted. An entry takes a few kilobytes.
+    /// The maximum number of images in memory, which take a few kilobytes each. To make room for another image,
+    /// ``opened(_:at:)`` evicts the image that would expire first.
     static let maximumImages = 512
 
     private var entries: [Key: Entry] = [:]

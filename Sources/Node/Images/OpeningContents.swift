@@ -28,14 +28,14 @@ struct OpeningContents: Sendable {
     var earlyPack: PackRequest?
     /// The request for the artifact's startup pack, until it is handed to the streaming engine.
     var pack: Pack?
-    /// The first entries of the image's profile (``KnownProfiles/beginning(of:_:)``). If the image has no profile, the
-    /// first entries of another image's profile from the same repository. `nil` until the look-up ends, or if it finds
-    /// no profile.
+    /// The first entries of the image's profile (``KnownProfiles/beginning(of:_:)``). If the image has no profile,
+    /// these are the first entries of another image's profile from the same repository. `nil` until the look-up ends,
+    /// or if the look-up finds no profile.
     var profile: Profile?
     var configuration: ImageConfiguration?
     var artifact: StreamingArtifact?
-    /// The container's command, for the predictor. It is set once the plan has decided if a prediction needs it. The
-    /// value is `nil` if the command is unknown or not needed.
+    /// The container's command, for the predictor. The value is set once the plan has decided if a prediction needs the
+    /// command. The value is `nil` if the command is unknown or not needed.
     let announcement = OneShot<ContainerStart?>()
 
     /// The container's command, from the image's configuration.

@@ -26,8 +26,8 @@ public protocol RemoteImages: Sendable {
     /// The call is quick: it uses no network and mounts nothing.
     func isUsable(_ chain: ChainKey) async -> Bool
 
-    /// Deletes a chain, unless a snapshot stands on it. Idempotent. A later ``prepareLayer(_:)`` for the chain restores
-    /// it.
+    /// Deletes a chain. Does nothing if a snapshot or a chain above still needs the chain. Idempotent. A later
+    /// ``prepareLayer(_:)`` restores the chain.
     ///
     /// - Returns: false if something could not be deleted yet. The call should then be repeated later.
     func forget(_ chain: ChainKey) async -> Bool

@@ -4,8 +4,8 @@ import LayerFormats
 
 /// The request to prepare a layer that containerd is about to pull.
 ///
-/// All fields except the parent and the namespace come from labels. An image's author may have written these
-/// labels, so the fields are not trusted.
+/// All fields except the parent and the namespace come from labels. An image's author may have written these labels, so
+/// the node does not trust the fields.
 public struct RemoteLayerRequest: Sendable {
     /// The reference in containerd's normalized form, `docker.io/library/x:tag` or `…@sha256:…`. It is not yet parsed.
     public var imageReference: String

@@ -8,8 +8,8 @@ import NIOPosix
 import NodeDatabase
 import Streaming
 
-/// The recorder of profiles. It watches what a container reads during its start, and stores the file ranges that were
-/// read as the profile of the container's image.
+/// The recorder of profiles. It watches which file ranges a container reads during its start. It then stores these
+/// ranges as the profile of the container's image.
 final class StartRecorder: Sendable {
     private let records: ProfileRecords
     private let engine: StreamingEngine
@@ -58,16 +58,16 @@ final class StartRecorder: Sendable {
         if policy.report != nil { images.withLock { $0[chain] = manifest } }
     }
 
-    /// Stops watching a chain. If its start is not over, discards the recorded reads, because they are too few for a
-    /// profile.
+    /// Stops watching a chain. If the container's start is not over, discards the recorded reads, because they are too
+    /// few for a profile.
     func end(_ chain: ChainKey) {
         watching.withLock { $0.removeValue(forKey: chain)?.cancel() }
         images.withLock { $0[chain] = nil }
         reported.withLock { _ = $0.remove(chain) }
     }
 
-    /// Waits until the container's start is over, as the log of its first reads shows. Returns true then, or false if
-    /// the task is canceled first.
+    /// Waits until the container's start is over, as the log of its first reads shows. Returns true when the start is
+    /// over, and false if the task is canceled before that.
     private func isQuiet(_ log: TouchLog) async -> Bool {
         var first: MonotonicTime?
         while true {

@@ -8,8 +8,8 @@ import Synchronization
 final class Chain: Sendable {
     let id: Digest
     let slot: UInt32
-    /// The generation of the chain's nodes (``NodeStatus/generation``). It is the first four bytes of the chain ID, so
-    /// it stays the same after a restart.
+    /// The generation of the chain's nodes (``NodeStatus/generation``). It consists of the first four bytes of ``id``,
+    /// so it stays the same after a restart.
     let generation: UInt32
     let tree: TreeImage
     /// The layers in the order of the devices of ``tree``: the bytes of a file on device n, counted from 0, are in

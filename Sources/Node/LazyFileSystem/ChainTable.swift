@@ -5,7 +5,7 @@ import LayerIndex
 /// The table of mounted chains and their layers. It is a pure value that `LazyFileSystem` keeps behind a lock.
 struct ChainTable {
     /// A numbered place for a chain. A slot belongs to the same chain forever, because the kernel may hold nodes of a
-    /// removed chain and must never read another chain's bytes through them.
+    /// removed chain. Through such nodes, the kernel must never read another chain's bytes.
     private struct Slot {
         var owner: Digest?
         var chain: Chain?
@@ -39,7 +39,7 @@ struct ChainTable {
         return nil
     }
 
-    /// Adds `chain`. Adding it again in the same slot changes nothing.
+    /// Adds `chain`. Adding a chain again in the same slot changes nothing.
     ///
     /// - Returns: the layers that appeared in the `content` directory; `nil` if nothing changed.
     mutating func add(_ chain: Chain) throws(LazyFileSystemError) -> [Digest]? {

@@ -4,8 +4,8 @@ import ContentStore
 /// The directory `content` in the root of the mount. It has one file for each layer of the mounted chains, sorted by
 /// inode number.
 ///
-/// A file's inode number contains 39 bits of the layer's blob digest, so it stays the same after a restart. If these
-/// bits are equal for two layers, the second file has the next free number.
+/// A file's inode number contains 39 bits of the hash of the layer's key, so the number stays the same after a restart.
+/// If two layers have the same 39 bits, the layer that is added second has the next free number.
 struct ContentDirectory {
     struct Entry {
         let nid: UInt64
@@ -13,8 +13,8 @@ struct ContentDirectory {
         var references: Int
     }
 
-    /// The bit that is set in the inode number of each file. It keeps the numbers apart from those of the root and of
-    /// `content`, which are also in slot 0.
+    /// The bit that is set in the inode number of each file. The root and `content` are also in slot 0, but this bit is
+    /// not set in their inode numbers.
     private static let mark: UInt64 = 1 << 39
 
     private var entries: [Entry] = []

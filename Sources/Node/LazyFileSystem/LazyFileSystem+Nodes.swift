@@ -74,8 +74,8 @@ extension LazyFileSystem {
 
     /// Copies the target of the symbolic link `node` into `buffer`, without a final NUL.
     ///
-    /// - Returns: the length of the whole target in bytes, at most 4095. If `buffer` is smaller than the target, it
-    ///   receives only the target's first bytes.
+    /// - Returns: the length of the whole target in bytes, at most 4095. If `buffer` is smaller than the target,
+    ///   `buffer` receives only the target's first bytes.
     public func readLink(
         _ node: NodeID, into buffer: UnsafeMutableRawBufferPointer
     ) throws(LazyFileSystemError) -> Int {

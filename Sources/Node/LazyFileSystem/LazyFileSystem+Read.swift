@@ -26,7 +26,7 @@ extension LazyFileSystem {
     }
 
     /// Requests the missing chunks of `miss`, as ``ChunkSource/demand(_:chunks:completion:)`` does. Read again when
-    /// `completion` has run.
+    /// `completion` reports that the chunks are available.
     public func demand(_ miss: Miss, completion: @escaping @Sendable (ChunkOutcome) -> Void) -> DemandID {
         source.demand(miss.layer, chunks: miss.chunks, completion: completion)
     }
@@ -36,8 +36,8 @@ extension LazyFileSystem {
         source.cancel(demand)
     }
 
-    /// Returns the layer that holds `count` bytes of `node` from `offset` on, and the range of these bytes in the
-    /// layer's content space. The range is cut at the end of the file. Returns `nil` if it would be empty.
+    /// Returns the layer that contains `count` bytes of `node` from `offset` on, and the range of these bytes in the
+    /// layer's content space. Cuts the range at the end of the file, and returns `nil` if nothing is left.
     ///
     /// Records the read in the chain's touch log if `isFirst` is true and `node` belongs to a chain.
     ///

@@ -2,10 +2,10 @@ public import Base
 public import ContentStore
 public import LayerIndex
 
-/// The lazy-loading file system: directories and attributes come from the trees of chains, file contents from the
-/// content store. A chain is a stack of image layers, named by its chain ID (OCI image-spec).
+/// The lazy-loading file system. Directories and attributes come from the trees of chains, and file contents from the
+/// content store. A chain is a stack of image layers, identified by its chain key.
 ///
-/// The root lists one directory for each mounted chain, named by the 64 hexadecimal digits of its chain ID, and the
+/// The root lists one directory for each mounted chain, named by the 64 hexadecimal digits of its chain key, and the
 /// directory `content`. `content` has one read-only file for each layer of a mounted chain. That file holds the layer's
 /// content space: the decoded bytes of all regular files in the layer, laid end to end. Trees never change. Only the
 /// root and `content` change, when a chain is added or removed.
@@ -95,8 +95,8 @@ public final class LazyFileSystem: Sendable {
         }
     }
 
-    /// Returns the capacity to report in statfs(2). It is the capacity of the file system that holds the store, with at
-    /// least as many inodes as the mounted chains have.
+    /// Returns the capacity to report in statfs(2): the capacity of the file system that holds the store. The reported
+    /// number of inodes is at least the number of inodes in the mounted chains.
     public func capacity() -> StoreCapacity {
         var capacity =
             storeCapacity()
@@ -107,7 +107,7 @@ public final class LazyFileSystem: Sendable {
         return capacity
     }
 
-    /// Returns the chain of `node`. Throws ``LazyFileSystemErrorCode/stale`` if no chain is mounted in its slot.
+    /// Returns the chain of `node`. Throws ``LazyFileSystemErrorCode/stale`` if no chain is mounted in the node's slot.
     func chain(of node: NodeID) throws(LazyFileSystemError) -> Chain {
         guard let chain = table.withLock({ $0.chain(inSlot: node.slot) }) else { throw .stale }
         return chain

@@ -9,18 +9,19 @@ public enum LazyFileSystemErrorCode: Hashable, Sendable {
     /// The node's chain, or the node's file in `content`, has been removed.
     case stale
     case notDirectory
-    /// The node is not a regular file, so it has no bytes to read.
+    /// The node has no bytes to read, because it is a directory, a symbolic link or a special file.
     case isDirectory
     case notSymlink
     /// The buffer is too small for the result.
     case tooSmall
-    /// The tree is inconsistent. It was checked when it was built, so the disk or a bug has damaged it since.
+    /// The tree is inconsistent. Every tree is checked when it is built, so the disk or a bug has damaged this tree
+    /// since.
     case corrupt
     /// The content is unreadable on disk. Fetching it again did not help, or would not help.
     case unreadable
     /// The content could not be fetched.
     case unavailable
-    /// The slot of a new chain is 0, is too high, or belongs to another chain. Or the chain is already mounted in
+    /// The slot of a new chain is 0, is too high, or belongs to another chain, or the chain is already mounted in
     /// another slot.
     case badSlot
     /// The tree's devices do not match its layers.

@@ -32,6 +32,7 @@ public struct NodeID: RawRepresentable, Hashable, Sendable {
     /// The directory `content`, which has one file for each layer of the mounted chains.
     public static let content = NodeID(rawValue: 2)
 
-    /// The highest slot of a chain. It is lower than the 24 bits allow, because the table of slots is an array.
+    /// The highest slot of a chain. The 24 bits would allow more. The limit bounds the memory of the table of slots,
+    /// which is an array.
     public static let maximumSlot: UInt32 = 1 << 20 - 1
 }

@@ -34,7 +34,8 @@ public struct NodeStatus: Hashable, Sendable {
         deviceMinor = attributes.deviceMinor
     }
 
-    /// Creates the status of a synthetic directory or file. Root owns it, and its modification time is 0.
+    /// Creates the status of a synthetic directory or file. Root owns it, and its modification time is the start of
+    /// 1970.
     init(id: NodeID, mode: UInt32, linkCount: UInt32, size: UInt64) {
         self.id = id
         generation = 0

@@ -5,7 +5,7 @@ public enum ReadResult: Sendable {
     /// The number of bytes in the buffer. It is less than requested only at the end of the file.
     case bytes(Int)
     /// Chunks are missing. Pass the miss to ``LazyFileSystem/demand(_:completion:)``, and read again when the
-    /// completion has run.
+    /// completion reports that the chunks are available.
     case missing(Miss)
     case failed(LazyFileSystemError)
 }
@@ -17,8 +17,8 @@ public struct Miss: Sendable {
     /// The range from the first missing chunk to the last chunk that the read needs. Some chunks within the range may
     /// be present.
     public let chunks: Range<Int>
-    /// True if the chunks were present but unreadable on disk. They are then fetched again. If they are unreadable
-    /// after that, too, the read fails.
+    /// True if this try of the read, or an earlier one, found chunks that were present but unreadable on disk. Such
+    /// chunks are fetched again once. If a later try finds unreadable chunks again, the read fails.
     let afterReadError: Bool
 }
 

@@ -23,13 +23,13 @@ public struct ChainRecord: Sendable {
     public let layers: [RemoteLayer]
 }
 
-/// The layers of each remote chain, a stack of layers whose files are fetched on demand. The state database keeps them
-/// so that the daemon can mount chains after a restart without the network.
+/// The records of remote chains. A remote chain is a stack of layers whose files are fetched on demand. With these
+/// records, the daemon can mount chains after a restart without the network.
 ///
 /// A chain is a layer on top of a parent chain, so a chain of n layers takes n rows. A chain gets a *slot* when it is
-/// mounted for the first time since the machine booted: a number that is the upper part of the FUSE node IDs of the
-/// chain's files. It keeps the slot until its record is deleted. No other chain gets the slot before the next boot
-/// (`AUTOINCREMENT`), because the kernel may remember nodes of a deleted chain.
+/// mounted for the first time since the machine booted. The slot is a number: the upper part of the FUSE node IDs of
+/// the chain's files. The chain keeps the slot until its record is deleted or the machine boots again. No other chain
+/// gets the slot before the next boot (`AUTOINCREMENT`), because the kernel may remember nodes of a deleted chain.
 public struct ChainRecords: Sendable {
     /// The largest slot. `LazyFileSystem` has the same limit (`NodeID.maximumSlot`).
     public static let maximumSlot: UInt32 = 1 << 20 - 1
@@ -46,8 +46,8 @@ public struct ChainRecords: Sendable {
         self.state = state
     }
 
-    /// Records the chain that consists of `layer` on top of `parent`. Also records the repository in `layer` as one
-    /// that contains the layer's blob.
+    /// Records the chain that consists of `layer` on top of `parent`. Also records that the repository in `layer`
+    /// contains the layer's blob.
     ///
     /// - Parameters:
     ///   - parent: the chain below; `nil` for the bottom layer.
@@ -146,8 +146,9 @@ public struct ChainRecords: Sendable {
         }
     }
 
-    /// Deletes the record of `chain`, unless a remote snapshot represents the chain, or another chain has it below. If
-    /// no other chain contains the top layer of `chain`, adds that layer to ``removedLayers()``.
+    /// Deletes the record of `chain`. Keeps the record if a remote snapshot represents the chain, or if the chain is
+    /// the parent of another chain. If no other chain contains the top layer of a deleted chain, adds that layer to
+    /// ``removedLayers()``.
     ///
     /// - Returns: false if the record stays.
     public func remove(_ chain: ChainKey) throws(NodeDatabaseError) -> Bool {
@@ -168,7 +169,8 @@ public struct ChainRecords: Sendable {
         }
     }
 
-    /// Returns the chains without a remote snapshot, either of the chain itself or of a chain above it.
+    /// Returns the chains that no remote snapshot uses. A snapshot uses the chain that it represents, and every chain
+    /// below that chain.
     public func unused() throws(NodeDatabaseError) -> [ChainKey] {
         try state.read("looking for chains that nothing uses") { database in
             try String.fetchAll(
@@ -203,7 +205,7 @@ public struct ChainRecords: Sendable {
         }
     }
 
-    /// Records that `layer` is deleted.
+    /// Removes `layer` from ``removedLayers()``. Call this after the layer has been deleted.
     public func forget(layer: LayerKey) throws(NodeDatabaseError) {
         try state.write("forgetting layer \(layer)") { database in
             try database.execute(sql: "DELETE FROM removed_layer WHERE layer = ?", arguments: [layer.description])

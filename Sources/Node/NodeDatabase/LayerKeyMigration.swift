@@ -2,10 +2,11 @@ import Base
 import ContentStore
 import GRDB
 
-/// The migration of a state database that named layers by blob, chains by chain ID, and profiles by chain ID alone.
+/// The migration of a state database that named layers by blob, chains by chain ID, and profiles by chain ID without
+/// the repository.
 ///
-/// Its layers get the pin ``LayerKey/Pin/inherited``, as in the content store. So the chains that exist can be mounted
-/// as before, and no new image shares their layers.
+/// The layers of such a database get the pin ``LayerKey/Pin/inherited``, as in the content store. So the existing
+/// chains can be mounted as before, and no new image shares their layers.
 enum LayerKeyMigration {
     /// The chains before the migration, by chain ID in hexadecimal digits.
     private typealias Chains = [String: (parent: String?, layer: LayerKey)]

@@ -91,7 +91,7 @@ public struct ProfileRecords: Sendable {
                 chain: file.chain ?? Digest.of(bytes), repository: file.repository, profile: file.profile))
     }
 
-    /// Stores `kept` and replaces the earlier profile of its chain in its repository.
+    /// Stores `kept`, which replaces any earlier profile of the same chain and repository.
     public func keep(_ kept: KeptProfile) throws {
         let file = try ProfileFile(repository: kept.repository, chain: kept.chain, profile: kept.profile).encoded()
         try state.write("recording a profile") { database in
@@ -107,7 +107,8 @@ public struct ProfileRecords: Sendable {
         }
     }
 
-    /// Decodes a row. Returns `nil` for an unreadable profile. The next recorded start of the image replaces it.
+    /// Decodes a row; returns `nil` if the profile is unreadable. When the node records the next start of the image,
+    /// the new profile replaces the unreadable one.
     private static func kept(_ row: Row) -> KeptProfile? {
         let data: Data = row["file"]
         guard let chain = Digest(hex: (row["chain"] as String).utf8),

@@ -2,8 +2,8 @@ public import Base
 
 /// The limits of snapshot labels and keys, and the name of the label that the database indexes.
 ///
-/// Labels are untrusted until checked. containerd passes on not only its own labels, but also layer annotations, which
-/// the image's author writes, and pod annotations.
+/// Labels are untrusted until checked. containerd passes on its own labels, pod annotations, and layer annotations. The
+/// image's author writes the layer annotations.
 public enum SnapshotLabels {
     /// The label with the chain ID that the snapshot will represent once it is committed. containerd looks up remote
     /// snapshots by this label.

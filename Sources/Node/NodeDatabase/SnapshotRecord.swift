@@ -12,8 +12,8 @@ public struct SnapshotRecord: Sendable, Equatable {
     /// The snapshot's number, which Rivulet assigns. It names the snapshot's directory, is never reused, and stays the
     /// same on commit.
     public var id: Int64
-    /// The snapshot's name in containerd's requests, which may be any text. containerd chooses it, except that Rivulet
-    /// chooses the names of remote snapshots.
+    /// The snapshot's name in containerd's requests, which may be any text. Rivulet chooses the names of remote
+    /// snapshots. containerd chooses all other names.
     public var key: String
     /// The number of the parent snapshot; `nil` for a bottom snapshot, whose ``parentKey`` is empty.
     public var parent: Int64?

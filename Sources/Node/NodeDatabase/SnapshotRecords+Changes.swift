@@ -30,12 +30,12 @@ extension SnapshotRecords {
         }
     }
 
-    /// Returns the record of the remote snapshot of `identity` on top of `parent`. Creates the record if there is none,
-    /// with a key that we choose.
+    /// Returns the record of the remote snapshot of `identity` on top of `parent`. If there is none, creates the record
+    /// with a key that Rivulet chooses.
     ///
     /// An existing record keeps its labels, except that `snapshot.ref` gets the value in `labels`. Any other remote
-    /// snapshot on `parent` with the same value loses that label: containerd looks a remote snapshot up by this label,
-    /// and images with different layers may state the same chain ID.
+    /// snapshot on `parent` with the same value loses that label. The reason is that containerd looks a remote snapshot
+    /// up by this label, and images with different layers may state the same chain ID.
     public func createRemote(
         _ identity: RemoteIdentity, parent: String, labels: [String: String], usage: SnapshotUsage
     ) throws(NodeDatabaseError) -> SnapshotRecord {
@@ -85,8 +85,8 @@ extension SnapshotRecords {
             arguments: [try text(of: labels), labels[SnapshotLabels.ref], id])
     }
 
-    /// Returns an unused key for a remote snapshot: `plain`, or else `plain` with a number. `plain` may be taken by a
-    /// snapshot of the same chain ID on another parent or with other layers.
+    /// Returns an unused key for a remote snapshot: `plain` if it is unused, otherwise `plain` with a number. Another
+    /// snapshot of the same chain ID may already use `plain`, on another parent or with other layers.
     private static func freeName(_ database: Database, for plain: String) throws -> String {
         if try fetch(database, key: plain) == nil { return plain }
         for number in 2...1000 {
@@ -110,7 +110,7 @@ extension SnapshotRecords {
         record.id = database.lastInsertedRowID
     }
 
-    /// Commits the active snapshot `key` as `name`, and replaces its labels with `labels`.
+    /// Commits the active snapshot `key` as `name`, and replaces the snapshot's labels with `labels`.
     ///
     /// A snapshot without a parent gets `parent` as its parent, unless `parent` is empty. For a snapshot with a parent,
     /// `parent` must be empty or the key of that parent.

@@ -7,7 +7,7 @@ import GRDB
 public enum StackEntry: Sendable, Equatable {
     /// A local snapshot, by its number. It has a directory.
     case local(Int64)
-    /// The merged tree of a chain, which includes everything below.
+    /// The merged tree of a chain. The tree includes everything below, so this is the last entry of a stack.
     case remote(ChainKey)
 }
 
@@ -43,8 +43,8 @@ extension SnapshotRecords {
         }
     }
 
-    /// Returns the stack from the snapshot with number `top` down to the first remote snapshot, whose merged tree
-    /// includes the rest.
+    /// Returns the stack from the snapshot with number `top` down to the first remote snapshot. The merged tree of the
+    /// remote snapshot includes all snapshots below. If `top` is `nil`, the stack is empty.
     static func stack(_ database: Database, from top: Int64?) throws -> [StackEntry] {
         guard let top else { return [] }
         let statement = try database.cachedStatement(
@@ -138,7 +138,7 @@ extension SnapshotRecords {
         }
     }
 
-    /// Returns true if a remote snapshot represents `chain`. Snapshots of the chains above it do not count.
+    /// Returns true if a remote snapshot represents `chain`. A snapshot of a chain above `chain` does not count.
     public func holds(chain: ChainKey) throws(NodeDatabaseError) -> Bool {
         try state.read("looking up chain \(chain)") { try Self.holds($0, chain: chain) }
     }
@@ -148,7 +148,7 @@ extension SnapshotRecords {
             database, sql: "SELECT 1 FROM snapshot WHERE chain = ? LIMIT 1", arguments: [chain.description]) != nil
     }
 
-    /// Returns all chains that remote snapshots represent. A content store must keep these.
+    /// Returns all chains that remote snapshots represent. The content store must keep these chains.
     public func chains() throws(NodeDatabaseError) -> [ChainKey] {
         try state.read("listing chains") { database in
             try String.fetchAll(database, sql: "SELECT DISTINCT chain FROM snapshot WHERE chain IS NOT NULL")
@@ -156,8 +156,8 @@ extension SnapshotRecords {
         }
     }
 
-    /// The highest directory number that can be ours: a node never creates this many snapshots. A directory with a
-    /// higher number does not raise the counter of snapshot numbers.
+    /// The highest directory number that Rivulet can have assigned, because a node never creates this many snapshots. A
+    /// directory with a higher number does not affect the numbers of new snapshots.
     private static let maximumNumber: Int64 = 1 << 40
 
     /// Compares the records with `present`, the numbers of the existing snapshot directories. Queues directories

@@ -25,8 +25,8 @@ public final class StateDatabase: Sendable {
 
     /// The state directory.
     public let root: String
-    /// The report about the old database, if ``init(root:)`` found it corrupt or another program's and replaced it with
-    /// an empty one; `nil` otherwise.
+    /// The report about the old database, if ``init(root:)`` could not use it and replaced it with an empty database;
+    /// `nil` otherwise.
     public let recovery: Recovery?
 
     let pool: DatabasePool
@@ -45,12 +45,13 @@ public final class StateDatabase: Sendable {
 
     /// Opens the database in the directory `root`. Creates that directory if necessary, but its parent must exist.
     ///
-    /// If the database is corrupt or another program's, this call renames it and creates an empty one (see
-    /// ``recovery``). It also renames `snapshots/`, because the new database assigns the same snapshot numbers again.
+    /// If the database is corrupt or belongs to another program, this call renames it and creates an empty database
+    /// (see ``recovery``). This call then also renames `snapshots/`, because the new database assigns the same snapshot
+    /// numbers again.
     ///
     /// - Parameter bootIdentifier: the identifier of the machine's current boot; `nil` asks the kernel.
     /// - Throws: `invalidArgument` if `root` is no valid path; `inUse` if another process uses the directory; `storage`
-    ///   if a newer version of Rivulet wrote the database, which that version can still use.
+    ///   if a newer version of Rivulet wrote the database. That version can still use the database.
     public init(root: String, bootIdentifier: String? = nil) throws(NodeDatabaseError) {
         // The path becomes part of mount options, where commas and colons separate items and nothing can be quoted.
         guard root.utf8.first == UInt8(ascii: "/"), root.utf8.count <= 256,
@@ -96,8 +97,8 @@ public final class StateDatabase: Sendable {
         }
     }
 
-    /// Deletes the slots of an earlier boot. The kernel has forgotten all nodes since, so other chains can use the
-    /// slots.
+    /// Deletes the slots that were assigned before the current boot, `boot`. The kernel has forgotten all nodes since,
+    /// so other chains can use the slots.
     private static func forgetSlots(_ database: Database, of boot: String) throws {
         guard try String.fetchOne(database, sql: "SELECT id FROM boot") != boot else { return }
         try database.execute(

@@ -2,7 +2,8 @@ import NIOPosix
 
 /// A pool of threads for blocking work on the database and on directories.
 ///
-/// Blocking work must not run in Swift's cooperative pool: on a node with two cores, two blocked threads stop it.
+/// Blocking work must not run in Swift's cooperative pool. That pool has one thread per core: on a node with two cores,
+/// two blocked threads stop all tasks.
 struct BlockingPool: Sendable {
     private let pool: NIOThreadPool
 

@@ -6,24 +6,24 @@ import SystemPackage
 
 /// The disk usage of a directory, measured within limits.
 ///
-/// The directory may be the root file system of a running container. Its tree may change during the walk, and it may be
-/// deep, wide or hostile. So the walk bounds time, memory and open files. If it reaches a limit, the result is too low
-/// and ``isComplete`` is false.
+/// The directory may be the root file system of a running container. The tree below it may change during the walk, and
+/// may be deep, wide or hostile. So the walk has limits on time, memory and open files. If the walk reaches a limit,
+/// the result is too low and ``isComplete`` is false.
 struct DirectoryUsage {
     struct Limits: Sendable {
         var entries = 10_000_000
         var nanoseconds: UInt64 = 10_000_000_000
-        /// The maximum number of nested directories that are open at the same time. The contents of directories below
-        /// that depth are not counted.
+        /// The deepest level of directories that the walk reads. The measured directory is level 1. At each level, the
+        /// walk has at most one directory open.
         var depth = 128
-        /// The maximum number of remembered files with several hard links. The walk remembers such files to count each
-        /// only once; it does not count further ones.
+        /// The maximum number of files with several hard links that the walk counts. The walk remembers each such file,
+        /// to count it only once.
         var hardLinks = 1_000_000
     }
 
     /// The usage counted so far.
     private(set) var usage = SnapshotUsage(size: 0, inodes: 0)
-    /// True if everything was counted; false after a limit was reached or a directory could not be read.
+    /// True if the walk counted everything; false if it reached a limit or could not read a directory.
     private(set) var isComplete = true
 
     private let limits: Limits
@@ -32,7 +32,7 @@ struct DirectoryUsage {
     private var device: UInt64 = 0
     private var seen: Set<UInt64> = []
 
-    /// Measures `path` and everything below it. Throws only if `path` itself cannot be read.
+    /// Measures the directory `path` and everything below it. Throws only if `path` itself cannot be opened.
     static func measure(_ path: String, limits: Limits = Limits()) throws(Errno) -> DirectoryUsage {
         var measurement = DirectoryUsage(limits: limits)
         let directory = try Sys.open(path, [.readOnly, .directory, .noFollow])

@@ -2,7 +2,7 @@ public import Base
 import Images
 import Metrics
 
-/// The snapshotter's metrics, counted through swift-metrics.
+/// The snapshotter's metrics, which it counts with the package swift-metrics.
 public enum SnapshotterMetrics {
     /// The number of layers that containerd downloads because they cannot be streamed.
     static let fallback = MetricDefinition(

@@ -1,15 +1,16 @@
 import Linux
 
-/// The options that this kernel's overlay file system needs.
+/// The options for every overlay mount on this kernel.
 enum KernelOverlay {
-    /// Returns the options, as far as this kernel knows them.
+    /// Returns the following options, without those that this kernel does not support.
     ///
-    /// - `index=off`: with an index of copied-up files, an upper directory is tied to the lower directories of its
-    ///   first mount. A later mount on other lower directories then fails with ESTALE, even if their contents are the
-    ///   same.
-    /// - `xino=on`: all files of a mount have one device number, although the remote layers lie on another file system
-    ///   than the upper directory. Otherwise `du -x`, `find -xdev` and backup tools leave files out. The inode numbers
-    ///   of remote layers have at most 60 bits, which leaves the kernel room for the number of the layer.
+    /// - `index=off`: turns off overlayfs' index of copied-up files. With this index, the kernel ties an upper
+    ///   directory to the lower directories of its first mount. A later mount on other lower directories fails with
+    ///   ESTALE, even if their contents are the same.
+    /// - `xino=on`: gives all files of a mount one device number, although a merged tree lies on another file system
+    ///   than the upper directory. With several device numbers, `du -x`, `find -xdev` and backup tools leave files out.
+    ///   For this option, the kernel adds the number of a lower file system to an inode number, in its top bits. There
+    ///   is room for it, because the inode numbers in merged trees have at most 60 bits.
     static func mountOptions() -> [String] {
         [("index", "index=off"), ("xino_auto", "xino=on")].compactMap { parameter, option in
             (try? Sys.exists("/sys/module/overlay/parameters/\(parameter)")) == true ? option : nil

@@ -25,7 +25,7 @@ enum LabelFields {
         self = all ? .all : .some(names)
     }
 
-    /// Replaces the selected labels by those in `new`. A selected label that is missing in `new` is deleted.
+    /// Replaces the selected labels in `labels` by those in `new`. Deletes a selected label that is missing in `new`.
     func apply(_ new: [String: String], to labels: inout [String: String]) {
         switch self {
         case .all: labels = new

@@ -1,15 +1,15 @@
 /// A regular expression in the syntax of Go's `regexp` package, matched in time linear in the text.
 ///
-/// Snapshot filters contain such expressions. They come from any client of the socket, and the text comes from labels
-/// that anyone may have written. Swift's own `Regex` backtracks: `(a+)+$` could block a thread indefinitely. This
-/// matcher follows all alternatives at once, as RE2 does, and gives up after a given number of steps. Filters only need
-/// to know if there is a match, so greediness has no effect.
+/// Snapshot filters contain such expressions. Any client of the socket may send filters, and anyone may have written
+/// the labels that the filters match. Swift's own `Regex` backtracks, so `(a+)+$` could block a thread indefinitely.
+/// This matcher follows all alternatives at once, as RE2 does, and gives up after a given number of steps. The matcher
+/// does not report the length of a match, so greediness has no effect.
 package struct LinearRegex: Sendable {
     package enum ParseError: Error {
         /// The pattern is not a regular expression.
         case malformed
-        /// The pattern uses a feature that is not supported here: a Unicode property class, `\Q`, `\C`, or a size or
-        /// nesting above the limits.
+        /// The pattern uses a feature of Go that ``LinearRegex`` does not support: a Unicode property class, `\Q`, or
+        /// `\C`. Or the pattern exceeds a limit on size or nesting.
         case unsupported(String)
     }
 
@@ -62,7 +62,7 @@ package struct LinearRegex: Sendable {
 
     /// Compiles `node` and appends its instructions to `program`.
     ///
-    /// `nodes` counts the compiled nodes, because repetitions of an empty node take time without producing
+    /// `nodes` counts the compiled nodes and has a limit, too: repetitions of an empty node take time without producing
     /// instructions.
     private static func compile(
         _ node: LinearRegexNode, into program: inout [Instruction], counting nodes: inout Int
@@ -114,8 +114,8 @@ package struct LinearRegex: Sendable {
 
     /// Returns true if the expression matches somewhere in `text`; `nil` if the search runs out of steps.
     ///
-    /// - Parameter steps: the number of steps that the search may take. The search subtracts the steps that it took, so
-    ///   that several searches can share one limit.
+    /// - Parameter steps: the number of steps that the search may take. The search subtracts the steps that it took. So
+    ///   several searches can share one limit.
     package func isFound(in text: String, steps: inout Int) -> Bool? {
         let scalars = Array(text.unicodeScalars)
         var current = ThreadSet(capacity: program.count)
@@ -141,7 +141,7 @@ package struct LinearRegex: Sendable {
     }
 
     /// Adds to `threads` each instruction that is reachable from `start` without consuming a character. Returns true if
-    /// one of them is ``Instruction/match``, which means that the expression matches.
+    /// one of these instructions is ``Instruction/match``: the expression then matches.
     private func add(
         _ start: Int, to threads: inout ThreadSet, at position: Int, in text: [Unicode.Scalar], steps: inout Int
     ) -> Bool {

@@ -19,7 +19,7 @@ struct LinearRegexParser {
         var dotTakesNewline = false
     }
 
-    /// The limits on the depth of nested groups and on the counts of a repetition such as `{2,5}`. RE2 allows 1000 for
+    /// The maximum depth of nested groups, and the maximum count in a repetition such as `{2,5}`. RE2 allows 1000 for
     /// both.
     private static let deepest = 100
     private static let mostRepetitions = 1000
@@ -173,8 +173,8 @@ struct LinearRegexParser {
         return node
     }
 
-    /// Parses the flags of a group, such as `i-s`, up to and including `:` or `)`. Returns true for `:`, because the
-    /// group's expression follows it; false for `)`.
+    /// Parses the flags of a group, such as `i-s`, and the character that ends them. Returns true for `:`, which
+    /// precedes the group's expression; false for `)`, which ends a group without an expression.
     private mutating func flagGroup() throws(Failure) -> Bool {
         var value = true
         while let scalar = next {
@@ -214,8 +214,8 @@ struct LinearRegexParser {
         return literal(try escapedCharacter())
     }
 
-    /// Parses the letter of `\d`, `\s`, `\w` or of a complement (`\D`, `\S`, `\W`); the caller has consumed the
-    /// backslash. Returns `nil` and consumes nothing for any other character.
+    /// Parses the letter of `\d`, `\s`, `\w`, `\D`, `\S` or `\W`. The caller has consumed the backslash. Returns `nil`
+    /// and consumes nothing for any other character.
     private mutating func takePerlClass() -> LinearRegex.CharacterSet? {
         let set: LinearRegex.CharacterSet
         switch next {

@@ -5,11 +5,12 @@ import SwiftProtobuf
 /// The mounts that containerd performs for a snapshot.
 ///
 /// The mounts have the same form as those of containerd's overlay snapshotter, because containerd's unpacker depends on
-/// their type. If the type is `overlay`, the unpacker mounts nothing and writes directly into `upperdir`, with overlay
-/// whiteouts. For any other type, it performs the mount and unpacks the layer into the mounted directory.
+/// the type of the mount. If the type is `overlay`, the unpacker mounts nothing and writes directly into `upperdir`,
+/// with overlay whiteouts. For any other type, the unpacker performs the mount and unpacks the layer into the mounted
+/// directory.
 struct MountPlan: Equatable, Sendable {
     var kind: SnapshotRecord.Kind
-    /// The snapshot's own directory of files; ignored for a view with lower directories.
+    /// The snapshot's own directory of files. A view with lower directories does not use it.
     var upper: String
     var work: String
     /// The lower directories, top first.

@@ -3,12 +3,12 @@ import ContentStore
 import Images
 import NodeDatabase
 
-/// The target of a `Prepare` by containerd's unpacker: the chain whose top is the layer to unpack.
+/// The target of a `Prepare` call by containerd's unpacker: the chain whose top is the layer to unpack.
 ///
-/// Both the label `containerd.io/snapshot.ref` **and** the key must name the chain. Pod annotations, which may include
-/// this label, become labels of a sandbox's snapshot. If the label were enough, a pod could record any layer under the
-/// chain ID of another image. containerd itself chooses the keys. The keys of containers and sandboxes are plain IDs.
-/// The unpacker's keys end in `extract-<unique> <chain ID>`.
+/// Both the label `containerd.io/snapshot.ref` **and** the key of the snapshot must name the chain. The label alone is
+/// not enough: a pod could set it with an annotation, and so record any layer under the chain ID of another image. But
+/// containerd itself chooses the keys. The keys of containers and sandboxes are plain IDs. The unpacker's keys end in
+/// `extract-<unique> <chain ID>`.
 struct RemoteTarget: Sendable {
     var chainID: Digest
     /// All labels of the request.
@@ -30,9 +30,10 @@ struct RemoteTarget: Sendable {
         key.split(separator: "/", omittingEmptySubsequences: false).last?.hasPrefix("extract-") ?? false
     }
 
-    /// Returns the request for the remote layer; `nil` if the labels do not name a remote layer.
+    /// Returns the request for the remote layer that the labels name; `nil` if they name none.
     ///
-    /// - Parameter parent: the chain of the parent if the parent is a remote snapshot; otherwise `nil`.
+    /// - Parameter parent: the chain of the parent snapshot; `nil` if there is no parent, or if the parent is not
+    ///   remote.
     /// - Throws: the reason why containerd must download the layer, if a label is malformed.
     func request(parent: ChainKey?) throws(RemoteTargetError) -> RemoteLayerRequest? {
         // These are containerd's own labels, or those that stargz-snapshotter's ctr-remote sets instead.
@@ -58,7 +59,7 @@ struct RemoteTarget: Sendable {
     }
 }
 
-/// The error of a request for a remote layer that is refused. containerd then downloads the layer.
+/// The error of a refused request for a remote layer. containerd then downloads the layer.
 struct RemoteTargetError: Error {
     var reason: FallbackReason
 }

@@ -5,7 +5,7 @@ import SystemPackage
 
 /// The directories of local snapshots: `snapshots/<number>/fs`, and `work` beside `fs` for active snapshots.
 ///
-/// The number is ``SnapshotRecord/id``. No path contains a snapshot's key, because keys may be any text. The modes of
+/// The number is ``SnapshotRecord/id``. No path contains a snapshot's key, because a key may be any text. The modes of
 /// the directories do not depend on the umask.
 struct SnapshotDirectories: Sendable {
     /// The name of the directory of snapshots, in the state directory.
@@ -33,11 +33,11 @@ struct SnapshotDirectories: Sendable {
     func upper(_ id: Int64) -> String { directory(id) + "/fs" }
     func work(_ id: Int64) -> String { directory(id) + "/work" }
 
-    /// Creates the directories of a new snapshot. `needsWork` is true if it needs a work directory.
+    /// Creates the directories of the new snapshot `id`. If `needsWork` is true, creates a work directory, too.
     ///
-    /// The root of an overlay mount has the owner and the mode of the upper directory. So this function copies both
-    /// from `parent`, the path of the topmost lower directory. If `parent` is `nil`, the owner is the daemon's user and
-    /// the mode is 0755.
+    /// The root of an overlay mount has the owner and the mode of the upper directory. So the upper directory receives
+    /// the owner and the mode of `parent`, the path of the topmost lower directory. If `parent` is `nil`, the owner is
+    /// the daemon's user and the mode is 0755.
     func make(_ id: Int64, work needsWork: Bool, parent: String?) throws(SnapshotterError) {
         do {
             var mode: UInt32 = 0o755
@@ -65,7 +65,7 @@ struct SnapshotDirectories: Sendable {
         }
     }
 
-    /// Deletes the directories and the link of snapshot `id`. It is not an error if they are missing.
+    /// Deletes the directories and the short link of snapshot `id`. Missing directories or links are not an error.
     func remove(_ id: Int64) throws(SnapshotterError) {
         do {
             do {
@@ -88,17 +88,18 @@ struct SnapshotDirectories: Sendable {
 
     // MARK: - Short names
 
-    /// The maximum size in bytes of all lower directory paths together, with a colon after each. Each path counts
-    /// relative to the directory of snapshots. If the paths exceed the limit, short links replace them.
+    /// The maximum size in bytes of the paths of all lower directories together. For each path, the part after the
+    /// common prefix `<root>/snapshots/` counts, and one colon. If the paths exceed this limit, short links replace
+    /// them.
     ///
-    /// mount(2) takes one page of options. containerd removes the common directory from each path. The rest of the page
-    /// is for the upper and work directories, the merged tree of the remote part, and an SELinux context.
+    /// mount(2) takes one page of options, and containerd removes the common prefix from each path. The rest of the
+    /// page is for the upper and work directories, the lower directory of a merged tree, and an SELinux context.
     static let longestLowers = 3000
 
     /// Returns the path of the short link to the upper directory of snapshot `id`.
     ///
-    /// The link's name is the number in base 36: at most four bytes for numbers below 1,679,616. So the names of 500
-    /// layers, the kernel's limit, fit into one page.
+    /// The link's name is `id` in base 36: at most four bytes for numbers below 1,679,616. The kernel allows at most
+    /// 500 lower directories, so the names of all links of a mount fit into one page.
     private func link(_ id: Int64) -> String { "\(root)/\(Self.linkName)/\(String(id, radix: 36))" }
 
     /// Returns the paths of the upper directories of the snapshots `ids`, in the same order, for use as lower

@@ -6,14 +6,14 @@ package import NodeDatabase
 /// A query is a list of filters, and a filter is a list of selectors, separated by commas. A snapshot matches the query
 /// if it satisfies all selectors of at least one filter. A selector that is only a field requires the field to exist.
 /// Any other selector compares a field with a value: `==`, `!=`, or `~=` for a regular expression. The fields are
-/// `name`, `parent`, `kind` and `labels.<key>`. The key may be quoted as Go quotes strings. A query without filters, or
-/// with an empty filter, matches everything. The grammar is in containerd's `filters/parser.go`.
+/// `name`, `parent`, `kind` and `labels.<key>`. A label's key may be quoted as in Go. A query without filters, or with
+/// an empty filter, matches everything. The grammar is in containerd's `filters/parser.go`.
 package struct SnapshotFilter: Sendable {
     enum Operator: Sendable {
         case present
         case equal(String)
         case notEqual(String)
-        /// A regular expression; `nil` if it is malformed, in which case it matches nothing.
+        /// A regular expression that must match. A malformed expression is `nil` here and matches nothing.
         case matches(LinearRegex?)
     }
 
@@ -52,11 +52,11 @@ package struct SnapshotFilter: Sendable {
         self.alternatives = matchesAll ? nil : alternatives
     }
 
-    /// The values of the label `containerd.io/snapshot.ref` that the filters require with `==`; `nil` unless every
-    /// filter requires one.
+    /// The values of the label `containerd.io/snapshot.ref` that the filters require with `==`; `nil` if there is a
+    /// filter that does not require such a value.
     ///
-    /// containerd uses such a filter to search for a remote snapshot. The database has an index for the label, so the
-    /// search need not read every record.
+    /// containerd uses such a filter to search for a remote snapshot. The database has an index for this label. With
+    /// the values, the search does not read every record.
     package var requiredRefs: [String]? {
         guard let alternatives else { return nil }
         var refs: Set<String> = []
@@ -108,7 +108,7 @@ package struct SnapshotFilter: Sendable {
         }
     }
 
-    /// Returns the value of a field; `nil` if it is missing.
+    /// Returns the value of `field` in `record`; `nil` if the record does not have the field.
     private static func value(_ field: [String], of record: SnapshotRecord) -> String? {
         switch field[0] {
         case "name": record.key

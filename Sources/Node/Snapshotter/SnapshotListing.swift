@@ -4,8 +4,8 @@ import NodeDatabase
 struct SnapshotListing: Sendable {
     /// The number of records in a full frame, as in containerd's own service.
     static let frameSize = 100
-    /// The number of database rows after which a frame ends, even if it is not full. So a filter with few matches does
-    /// not block other requests.
+    /// The number of database rows after which a frame ends, even if the frame is not full. This limit keeps a filter
+    /// with few matches from blocking other requests.
     static let mostRows = 2000
 
     private var filter: SnapshotFilter

@@ -7,8 +7,8 @@ import NodeDatabase
 extension SnapshotService {
     /// Deletes the directories of removed snapshots, and the chains and layers that no snapshot uses any longer.
     ///
-    /// Concurrent calls share one run. A call returns after ``Limits/cleanup`` at the latest; the run then continues in
-    /// the background. The next run retries failed deletions.
+    /// Concurrent calls share one run. A call returns after ``Limits/cleanup`` at the latest. If the run takes longer,
+    /// it continues in the background. The next run retries failed deletions.
     public func cleanUp() async {
         _ = await cleanups.value(for: true, timeout: limits.cleanup) { [self] in await deleteUnused() }
     }
@@ -37,7 +37,8 @@ extension SnapshotService {
         }
     }
 
-    /// Deletes a chain that no snapshot uses any longer. Returns false if the next run has to try again.
+    /// Deletes a chain of a removed snapshot, unless another snapshot still uses the chain. Returns false if the next
+    /// run of the cleanup has to try again.
     private func delete(_ chain: ChainKey) async throws -> Bool {
         // A layer that is being prepared may be about to use the chain.
         guard !preparations.isRunning({ _ in true }) else { return false }

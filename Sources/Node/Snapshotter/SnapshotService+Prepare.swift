@@ -52,8 +52,8 @@ extension SnapshotService {
 
     // MARK: - Ordinary snapshots
 
-    /// Creates a local snapshot and the directories that it needs, and returns its mounts. `parent` is the key of the
-    /// parent snapshot; empty for no parent.
+    /// Creates a local snapshot and its directories, and returns its mounts. `parent` is the key of the parent
+    /// snapshot; empty for no parent.
     private func create(
         _ key: String, on parent: String, as kind: SnapshotRecord.Kind, labels: [String: String]
     ) async throws -> MountPlan {
@@ -85,7 +85,7 @@ extension SnapshotService {
         return mountPlan(of: record, lowers: lowers)
     }
 
-    /// Returns the mounts of the existing snapshot `record`. `stack` holds the snapshots below it, top first.
+    /// Returns the mounts of the existing snapshot `record`. `stack` is the stack below this snapshot, top first.
     func mountPlan(of record: SnapshotRecord, stack: [StackEntry]) async throws -> MountPlan {
         mountPlan(of: record, lowers: try await lowerDirectories(stack))
     }
@@ -96,8 +96,8 @@ extension SnapshotService {
             overlayOptions: overlayOptions)
     }
 
-    /// Returns the lower directories of a stack, top first: one for each local snapshot, and one for the merged tree of
-    /// the remote part.
+    /// Returns the lower directories of a stack, top first: one for each local snapshot, and then the merged tree of
+    /// the remote snapshot at the bottom, if there is one.
     private func lowerDirectories(_ stack: [StackEntry]) async throws -> [String] {
         var locals: [Int64] = []
         var chain: ChainKey?
@@ -121,7 +121,7 @@ extension SnapshotService {
 }
 
 extension SnapshotRecord {
-    /// The snapshot as an entry of the stack below another snapshot.
+    /// The entry for this snapshot in the stack below another snapshot.
     var stackEntry: StackEntry {
         remote.map { .remote($0.chain) } ?? .local(id)
     }

@@ -15,25 +15,26 @@ struct PreparationKey: Hashable, Sendable {
     var layer: Digest
 }
 
-/// The outcome of the preparation of a remote layer. Preparation makes the layer usable before it is downloaded.
+/// The outcome of the preparation of a remote layer. Preparation makes the layer usable before its content is
+/// downloaded.
 enum Preparation: Sendable {
-    /// The remote snapshot is recorded.
+    /// The layer is usable, and the database has a record of its remote snapshot.
     case recorded
     case declined(FallbackReason)
 }
 
-/// The decision on a `Prepare` with a ``RemoteTarget``.
+/// The decision on a `Prepare` call with a ``RemoteTarget``.
 enum RemoteAnswer: Sendable {
     /// A usable snapshot of the target's chain exists, or was just created.
     case exists
     /// The requested remote layer cannot be streamed, so containerd downloads it.
     case fallback(FallbackReason)
-    /// The request is not for a remote layer.
+    /// The labels do not name a remote layer, so the service creates an ordinary snapshot.
     case ordinary
 }
 
 extension SnapshotService {
-    /// Finds or creates the snapshot of `target` on top of the snapshot with the key `parent`.
+    /// Finds or creates the committed snapshot of `target` on top of the snapshot with the key `parent`.
     ///
     /// - Throws: an error if the parent is missing or uncommitted, if the database fails, or if the call is canceled.
     ///   Any failure to prepare the layer is a ``RemoteAnswer/fallback(_:)`` instead.
@@ -72,7 +73,8 @@ extension SnapshotService {
         }
     }
 
-    /// Returns true if new snapshots can be created on top of the snapshot of `record`.
+    /// Returns true if the snapshot of `record` can be the parent of new snapshots: its directory exists, or its chain
+    /// can be opened.
     private func isUsable(_ record: SnapshotRecord) async -> Bool {
         guard let remote = record.remote else {
             let directory = directories.upper(record.id)
@@ -109,8 +111,8 @@ extension SnapshotService {
 
     /// Removes the record of a remote snapshot whose layers can no longer be opened.
     ///
-    /// A snapshot with children stays, because the parent of a snapshot cannot be replaced. Its chain may become usable
-    /// again later.
+    /// Keeps the record if the snapshot has children, because the parent of a snapshot cannot be replaced. The chain of
+    /// the kept snapshot may become usable again later.
     private func discard(_ record: SnapshotRecord) async throws {
         let isGone = try await quick.run { [records] in try records.removeRemoteIfUnused(id: record.id) }
         logger.warning(

@@ -13,17 +13,19 @@ import SystemPackage
 ///
 /// The records are in ``SnapshotRecords``, the directories of local snapshots are beside the database, and
 /// ``RemoteImages`` provides the remote layers. Every call answers within a time limit, because containerd sets no
-/// deadlines. During garbage collection, containerd holds a lock while it calls `List` and `Remove`. `Remove` therefore
-/// only records the deletion. `Cleanup`, which containerd calls without that lock, deletes the directories.
+/// deadlines. During garbage collection, containerd holds a lock while it calls `List` and `Remove`. So `Remove` only
+/// records the deletion. Later, containerd calls `Cleanup` without the lock, and `Cleanup` deletes the directories.
 public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.SimpleServiceProtocol {
     /// The limits of calls and preparations.
     public struct Limits: Sendable {
-        /// The maximum time that a `Prepare` waits for a remote layer. After that, containerd downloads the layer.
+        /// The maximum time that a `Prepare` call waits for a remote layer. After this time, containerd downloads the
+        /// layer.
         public var prepare: Duration = .seconds(30)
-        /// The maximum time of one call, or of one message of a `List`. A `Prepare` may take this time plus
-        /// ``prepare``. `Cleanup` has its own limit.
+        /// The maximum time of one call, or of one message of a `List` call. A `Prepare` call may take this time plus
+        /// ``prepare``. A `Cleanup` call has its own limit, ``cleanup``.
         public var request: Duration = .seconds(30)
-        /// The maximum time until the answer to a `Cleanup`. After that, the cleanup continues in the background.
+        /// The maximum time until the answer to a `Cleanup` call. After this time, the cleanup continues in the
+        /// background.
         public var cleanup: Duration = .seconds(60)
         /// The maximum number of remote layers that are prepared at the same time.
         public var layersInPreparation = 512
@@ -39,15 +41,15 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
     let logger: Logger
     let directories: SnapshotDirectories
     let overlayOptions: [String]
-    /// The threads for short work. Measuring or deleting a directory tree takes long, so such work has its own threads,
-    /// `slow`.
+    /// The threads for short work. Measuring or deleting a directory tree takes long, so such work runs on the threads
+    /// of `slow`.
     let quick = BlockingPool(threads: 3)
     let slow = BlockingPool(threads: 2)
     let preparations: SingleFlight<PreparationKey, Preparation>
     let cleanups: SingleFlight<Bool, Void>
     let fallbacks = FallbackCounters()
 
-    /// Creates the service with the records in `state`. `clock` measures the time limits.
+    /// Creates the service. `state` holds the records, and `clock` measures the time limits.
     public init(
         state: StateDatabase, remote: any RemoteImages, limits: Limits = Limits(), logger: Logger,
         clock: any TimeSource = .system
@@ -74,9 +76,9 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
 
     /// Reconciles records and directories after a crash. Call this once, before the first request.
     ///
-    /// The next `Cleanup` deletes a directory without a record. For a committed snapshot whose directory is missing,
-    /// this function only logs an error; mounts on top of the snapshot fail. For any other snapshot whose directory is
-    /// missing, it creates an empty one.
+    /// Leaves a directory without a record to the next `Cleanup`, which deletes it. If the directory of a committed
+    /// snapshot is missing, this function only logs an error, and mounts on top of the snapshot will fail. If the
+    /// directory of any other snapshot is missing, this function creates an empty directory.
     public func recover() async throws {
         try await quick.run { [self] in
             let (orphans, missing) = try records.reconcile(present: try directories.present())
@@ -258,11 +260,11 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
         }
     }
 
-    /// Returns the result of `body`, or throws after `limit`.
+    /// Returns the result of `body`, or throws ``TimeoutError`` after `limit`.
     ///
-    /// containerd sets no deadlines and holds a lock during some calls, so the service must answer. The task of `body`
-    /// is canceled after the limit, or when the RPC or the server is canceled. Nothing waits for the canceled task, and
-    /// a database transaction that has begun runs to its end.
+    /// containerd sets no deadlines and holds a lock during some calls, so the service must answer in time. This
+    /// function cancels the task of `body` after the limit, or when the RPC or the server is canceled. It does not wait
+    /// for the canceled task. A database transaction that has begun runs to its end.
     private func answer<Value: Sendable>(
         within limit: Duration, _ body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {

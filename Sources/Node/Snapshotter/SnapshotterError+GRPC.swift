@@ -5,8 +5,8 @@ import NodeDatabase
 
 /// The one mapping from the snapshotter's errors to gRPC status codes.
 ///
-/// containerd converts the code to its own error class and decides by that class alone. So each code must be the one
-/// that containerd's own snapshotters use.
+/// containerd converts the status code to an error class of its own, and decides by this class alone. So the code for
+/// each error must be the code that containerd's own snapshotters use.
 extension Failure: RPCErrorConvertible where FailureCode == SnapshotterErrorCode {
     public var rpcErrorCode: RPCError.Code {
         switch code {
@@ -27,7 +27,7 @@ extension Failure: RPCErrorConvertible where FailureCode == SnapshotterErrorCode
 extension SnapshotterError {
     /// Returns `error` as a ``SnapshotterError``. `doing` names the failed operation in the message.
     ///
-    /// An unknown error of another module becomes ``SnapshotterErrorCode/storage``.
+    /// An error of an unknown type becomes ``SnapshotterErrorCode/storage``.
     static func wrapping(_ error: any Error, _ doing: @autoclosure () -> String) -> SnapshotterError {
         switch error {
         case let error as SnapshotterError: error

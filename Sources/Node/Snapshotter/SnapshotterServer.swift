@@ -7,21 +7,24 @@ public import ServiceLifecycle
 
 /// A server that serves a ``SnapshotService`` on a unix socket.
 ///
-/// The socket listens as soon as the server is created. While the daemon starts, containerd's calls therefore wait in
-/// the kernel and do not fail. ``run()`` serves them until cancellation or graceful shutdown, then closes the service.
+/// The socket listens as soon as the server is created. So containerd's calls wait in the kernel while the daemon
+/// starts, and do not fail. ``run()`` serves the calls until cancellation or graceful shutdown, and then shuts down the
+/// service.
 public final class SnapshotterServer: Service {
     /// The socket to serve on.
     public enum Socket: Sendable {
-        /// A path to bind, with mode 0600. A missing directory is created with mode 0700.
+        /// The path of a socket that the server creates with mode 0600. The server creates missing directories of the
+        /// path with mode 0700.
         case path(String)
-        /// A listening unix socket that systemd opened (socket activation). The server takes ownership.
+        /// The descriptor of a listening unix socket that systemd opened (socket activation). The server takes
+        /// ownership.
         case inherited(Int32)
     }
 
     /// The maximum size of a request in bytes. containerd neither sends nor accepts a larger message.
     static let largestMessage = 16 << 20
 
-    /// The time between two periodic cleanups. containerd requests further ones after its garbage collections.
+    /// The time between two periodic cleanups. containerd requests further cleanups after its garbage collections.
     private static let cleaningPeriod = Duration.seconds(3600)
 
     private let service: SnapshotService
@@ -30,8 +33,8 @@ public final class SnapshotterServer: Service {
     private let listener: UnixListener?
     private let descriptor: Int32
 
-    /// Opens the socket. During a graceful shutdown, running requests may take up to `grace` to finish; then they are
-    /// canceled.
+    /// Opens the socket. During a graceful shutdown, running requests have the time `grace` to finish. Then the server
+    /// cancels them.
     public init(
         _ service: SnapshotService, socket: Socket, grace: Duration = .seconds(5), logger: Logger
     ) throws(SnapshotterError) {
@@ -56,7 +59,7 @@ public final class SnapshotterServer: Service {
         }
     }
 
-    /// Serves until shutdown. Call this once.
+    /// Serves the socket until shutdown. Call this function only once.
     public func run() async throws {
         let outcome: Result<Void, any Error>
         do {

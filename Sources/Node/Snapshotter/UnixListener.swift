@@ -4,10 +4,10 @@ import Linux
 import NodeDatabase
 import SystemPackage
 
-/// A listening unix socket at a path. Its mode is 0600, so only the daemon's user, root, can connect.
+/// A listening unix socket at a path. The mode of the socket is 0600, so only the daemon's user, root, can connect.
 ///
-/// gRPC's own bind unlinks the path even if a live server uses the socket. This class first locks the file
-/// `<path>.lock`. Only under that lock does it remove the socket of a server that no longer runs.
+/// gRPC's own bind would unlink the path even if a live server uses the socket. This class first locks the file
+/// `<path>.lock`, and then removes the old socket only if no server answers there.
 final class UnixListener: Sendable {
     /// The maximum length of the path in bytes. `sun_path` holds 108 bytes, including a final NUL.
     private static let longestPath = 107
@@ -19,7 +19,8 @@ final class UnixListener: Sendable {
     // The listening descriptor, which `takeDescriptor` hands out once.
     private let descriptor: Guarded<Int32?>
 
-    /// Binds the socket and listens. From then on, clients that connect wait until they are served.
+    /// Binds the socket and listens. From then on, clients can connect, and wait until a server accepts their
+    /// connections.
     init(path: String) throws(SnapshotterError) {
         let doing = "listening on \(path)"
         let bytes = Array(path.utf8)
@@ -57,7 +58,7 @@ final class UnixListener: Sendable {
         }
     }
 
-    /// Unlinks the path if the file there is still this socket.
+    /// Unlinks the socket's path, unless another file is there by now.
     func unlinkPath() {
         guard let status = try? Sys.lstat(path), status.device == device, status.inode == inode else { return }
         try? Sys.unlink(path)

@@ -10,8 +10,8 @@ public final class AtomicBits: @unchecked Sendable {
     /// The number of 64-bit words that store the bits.
     public let wordCount: Int
 
-    /// Creates `count` bits with the values in the words `initial`, lowest bit first. Bits that `initial` lacks are
-    /// clear; excess bits are dropped.
+    /// Creates `count` bits from the 64-bit words in `initial`. The lowest bit of the first word becomes bit 0. Bits
+    /// that `initial` lacks are clear. Excess bits of `initial` have no effect.
     public init(count: Int, initial: [UInt64] = []) {
         self.count = count
         wordCount = Self.wordCount(for: count)
@@ -28,30 +28,32 @@ public final class AtomicBits: @unchecked Sendable {
         words.deallocate()
     }
 
-    /// Returns the number of words for `count` bits.
+    /// Returns the number of 64-bit words that `count` bits need.
     public static func wordCount(for count: Int) -> Int { count / 64 + (count % 64 == 0 ? 0 : 1) }
 
-    /// Returns true if the bit is set, false if it is clear or out of range. If it is set, the caller also sees the
-    /// earlier writes of the thread that set it.
+    /// Returns true if the bit at `index` is set; false if the bit is clear or `index` is out of range. After a result
+    /// of true, the caller also sees the memory writes that the thread made before it set the bit.
     @inlinable
     public func contains(_ index: Int) -> Bool {
         guard index >= 0, index < count else { return false }
         return words[index >> 6].load(ordering: .acquiring) & (1 << UInt64(index & 63)) != 0
     }
 
-    /// Sets the bit, and returns true if it was clear. The caller guarantees that `index` is in range.
+    /// Sets the bit at `index`. Returns true if the bit was clear before. The caller guarantees that `index` is in
+    /// range.
     public func set(_ index: Int) -> Bool {
         let mask: UInt64 = 1 << UInt64(index & 63)
         return words[index >> 6].bitwiseOr(mask, ordering: .sequentiallyConsistent).oldValue & mask == 0
     }
 
-    /// Clears the bit, and returns true if it was set. The caller guarantees that `index` is in range.
+    /// Clears the bit at `index`. Returns true if the bit was set before. The caller guarantees that `index` is in
+    /// range.
     public func clear(_ index: Int) -> Bool {
         let mask: UInt64 = 1 << UInt64(index & 63)
         return words[index >> 6].bitwiseAnd(~mask, ordering: .sequentiallyConsistent).oldValue & mask != 0
     }
 
-    /// Returns the 64 bits of the word at `index`.
+    /// Returns the bits from `64 * index` to `64 * index + 63` as a word.
     @inlinable
     public func word(_ index: Int) -> UInt64 { words[index].load(ordering: .sequentiallyConsistent) }
 

@@ -40,7 +40,7 @@ public struct ByteRange: Hashable, Sendable {
         other.offset >= offset && other.end <= end
     }
 
-    /// Returns true if the two ranges share a byte.
+    /// Returns true if the two ranges share a byte. An empty range overlaps nothing.
     @inlinable
     public func overlaps(_ other: ByteRange) -> Bool {
         offset < other.end && other.offset < end && !isEmpty && !other.isEmpty

@@ -1,7 +1,7 @@
 import Synchronization
 
-/// A counter for metrics. Any number of threads can increment and read it. Its operations are relaxed: they do not
-/// order other memory accesses.
+/// A counter for metrics. Any number of threads can increment and read the counter. Its atomic operations are relaxed:
+/// they do not order other memory accesses.
 public final class Counter: Sendable {
     private let storage = Atomic<UInt64>(0)
 

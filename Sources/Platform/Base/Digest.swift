@@ -56,7 +56,7 @@ public struct Digest: Hashable, Sendable {
         withBytes { Hex.encode($0) }
     }
 
-    /// Runs `body` with the 32 bytes, which are valid during the call.
+    /// Runs `body` with the 32 bytes of the digest, and returns its result. The pointer is valid only during the call.
     public func withBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {

@@ -1,5 +1,6 @@
 extension Duration {
-    /// The duration in whole nanoseconds: 0 if it is negative, `UInt64.max` if it does not fit in 64 bits.
+    /// The duration in nanoseconds, rounded down; 0 if the duration is negative, `UInt64.max` if it does not fit in 64
+    /// bits.
     public var wholeNanoseconds: UInt64 {
         let (seconds, attoseconds) = components
         guard seconds >= 0, attoseconds >= 0 else { return 0 }

@@ -28,7 +28,7 @@ public struct FIFO<Element> {
         return element
     }
 
-    /// Inserts `elements` before all others, and keeps their order.
+    /// Inserts `elements` at the front, in their order.
     public mutating func prepend(_ elements: [Element]) {
         guard !elements.isEmpty else { return }
         self.elements.replaceSubrange(..<head, with: elements)

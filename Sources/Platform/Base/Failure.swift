@@ -1,13 +1,13 @@
 /// The error of a module: a code for the program, a message for the operator, and the cause.
 ///
-/// Each module has its own enum of codes, and defines its error type as an alias of this type with that enum. Typed
-/// throws name the alias. One place maps errors to gRPC status (`Snapshotter`), another to errno (`LazyFileSystem`).
+/// Each module has its own enum of codes. Its error type is an alias of this type with that enum, and its functions
+/// throw that alias. `Snapshotter` maps these errors to gRPC status codes, and `LazyFileSystem` maps them to errno.
 public struct Failure<FailureCode: Hashable & Sendable>: Error, CustomStringConvertible {
     public typealias Code = FailureCode
 
     /// The kind of failure. A program can branch on it.
     public let code: Code
-    /// A description for the operator: it names the file, key, image or digest, never a credential.
+    /// A description for the operator. It names the file, key, image or digest, and never contains a credential.
     public let message: String
     /// The underlying error; `nil` if there is none.
     public let cause: (any Error)?

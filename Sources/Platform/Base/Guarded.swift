@@ -2,9 +2,9 @@ import Glibc
 
 /// A value behind a lock, with a way to wait until the value changes. Rivulet's other in-process locks use this type.
 ///
-/// The lock is a `pthread_mutex_t`. `Synchronization.Mutex` of Swift 6.3 uses a priority-inheriting futex on Linux.
-/// Under contention, it has a fortieth of this lock's throughput (swiftlang/swift#88440), and it confuses
-/// ThreadSanitizer. When `Synchronization.Mutex` uses a plain futex, change only this file.
+/// The lock is a `pthread_mutex_t`, because `Synchronization.Mutex` of Swift 6.3 uses a priority-inheriting futex on
+/// Linux. Under contention, such a futex has a fortieth of this lock's throughput (swiftlang/swift#88440). Such a futex
+/// also confuses ThreadSanitizer. When `Synchronization.Mutex` uses a plain futex, change only this file.
 ///
 /// Keep critical sections short: no blocking system call, no allocation on a hot path, no call to foreign code.
 public final class Guarded<Value>: @unchecked Sendable {
@@ -66,9 +66,9 @@ public final class Guarded<Value>: @unchecked Sendable {
         return body(&value)
     }
 
-    /// Blocks the calling thread until `body` returns a result other than `nil`. `body` runs with exclusive access, at
-    /// once and after each wake-up. Call this only on Rivulet's own threads, never on an event loop or in the
-    /// cooperative pool.
+    /// Blocks the calling thread until `body` returns a result other than `nil`. `body` runs at once, and again each
+    /// time that another thread wakes the calling thread. `body` has exclusive access to the value. Call this only on
+    /// Rivulet's own threads, never on an event loop or in the cooperative pool.
     public func waitUntil<Result>(_ body: (inout Value) -> sending Result?) -> sending Result {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
@@ -78,8 +78,8 @@ public final class Guarded<Value>: @unchecked Sendable {
         }
     }
 
-    /// Blocks the calling thread until `body` returns a result other than `nil`, at most `timeout` nanoseconds. Returns
-    /// `nil` if that time passes first. The rules of ``waitUntil(_:)`` apply.
+    /// Blocks the calling thread like ``waitUntil(_:)``, but for at most `timeout` nanoseconds. Returns `nil` after
+    /// that time.
     public func waitUntil<Result>(
         timeout: UInt64, _ body: (inout Value) -> sending Result?
     ) -> sending Result? {

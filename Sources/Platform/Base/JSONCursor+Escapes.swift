@@ -1,8 +1,8 @@
 extension JSONCursor {
-    /// Reads the rest of a string that has escapes. Appends the content of the whole string to ``scratch``, with the
-    /// escapes replaced. The cursor is at the first backslash.
+    /// Reads the rest of a string from its first backslash, which is the next byte. Appends the content of the whole
+    /// string to ``scratch``, with the escapes replaced.
     ///
-    /// - Parameter first: the first byte after the opening quote.
+    /// - Parameter first: the address of the first byte after the opening quote.
     @inline(never) @usableFromInline
     mutating func escapedString(from first: UnsafePointer<UInt8>) throws(JSONStop) -> JSONString {
         let offset = scratch.count
@@ -28,7 +28,7 @@ extension JSONCursor {
         }
     }
 
-    /// Reads the escape that follows a backslash.
+    /// Reads the rest of an escape after its backslash, and appends the character to ``scratch``.
     private mutating func escape() throws(JSONStop) {
         let byte = here.pointee
         let plain: UInt8

@@ -7,13 +7,14 @@ public enum JSONStop: Error {
 }
 
 /// The location of a JSON string's content: the bytes between the quotes, with each escape replaced by its character.
+/// The content is in the cursor's window, or in ``JSONCursor/scratch`` if ``isUnescaped`` is true.
 public struct JSONString: Sendable {
-    /// The offset in the cursor's window, or in ``JSONCursor/scratch`` if ``isUnescaped`` is true.
+    /// The offset of the content in the window or in ``JSONCursor/scratch``.
     public var offset: Int
     public var count: Int
-    /// True if the string had escapes, which the cursor replaced. The content is then in ``JSONCursor/scratch``.
+    /// True if the string had escapes. The cursor then wrote the content to ``JSONCursor/scratch``.
     public var isUnescaped: Bool
-    /// True if the string may have non-ASCII characters. The cursor has then checked that it is valid UTF-8.
+    /// True if the content may have non-ASCII characters. The cursor has then checked that the content is valid UTF-8.
     public var hasMultibyte: Bool
 
     @inlinable
@@ -28,23 +29,23 @@ public struct JSONString: Sendable {
 /// A cursor that reads JSON (RFC 8259) from a window of text without building a document. A window is the part of a
 /// text that is in memory.
 ///
-/// The cursor reads through a pointer, without a bounds check per byte. The owner of the window makes that safe: it
+/// The cursor reads through a pointer, without a bounds check per byte. This is safe, because the owner of the window
 /// guarantees ``padding`` zero bytes after the window's end. No token continues across a zero byte. So every loop here
-/// stops at the first zero byte, and the eight-byte loads stay within the padding. ``skipValue(depth:)`` limits nesting
-/// to ``nesting``, because it is recursive.
+/// stops at the first zero byte, and the eight-byte loads stay within the padding. The recursive ``skipValue(depth:)``
+/// accepts at most ``nesting`` levels.
 public struct JSONCursor {
     /// The number of readable zero bytes that must follow a window.
     public static let padding = 16
-    /// The maximum number of nesting levels in a skipped value. The value itself is the first level. Each value in an
-    /// array or object is one level deeper.
+    /// The maximum number of nesting levels in a skipped value. The value itself is the first level. The values in an
+    /// array or object are one level deeper than the array or object.
     public static let nesting = 64
 
     /// The first byte of the window.
     public let start: UnsafePointer<UInt8>
     @usableFromInline let end: UnsafePointer<UInt8>
     @usableFromInline var here: UnsafePointer<UInt8>
-    /// The contents of all strings that had escapes, with the escapes replaced. A ``JSONString`` refers to its content
-    /// here by offset, which stays valid until the owner of the cursor empties the array.
+    /// The contents of all strings that had escapes, with the escapes replaced. A ``JSONString`` has the offset of its
+    /// content in this array. The offset stays valid until the owner of the cursor empties the array.
     public var scratch: [UInt8] = []
 
     /// Creates a cursor at `position` in a window.
@@ -52,8 +53,8 @@ public struct JSONCursor {
     /// - Parameters:
     ///   - start: the window's text, followed by ``padding`` zero bytes.
     ///   - count: the number of bytes of text, without the padding.
-    ///   - position: the offset of the first byte to read.
-    ///   - scratch: the initial scratch space.
+    ///   - position: the offset of the first byte to read, from `start`.
+    ///   - scratch: the initial value of ``scratch``.
     @inlinable
     public init(start: UnsafePointer<UInt8>, count: Int, at position: Int, scratch: [UInt8]) {
         self.start = start
@@ -62,7 +63,7 @@ public struct JSONCursor {
         self.scratch = scratch
     }
 
-    /// The offset of the next byte in the window.
+    /// The offset of the next byte from the start of the window.
     @inlinable
     public var position: Int { here - start }
 
@@ -71,7 +72,7 @@ public struct JSONCursor {
     public var next: UInt8 { here.pointee }
 
     /// Returns the error for a failed read: ``JSONStop/needMore`` at the end of the window, otherwise
-    /// ``JSONStop/malformed(_:)``.
+    /// ``JSONStop/malformed(_:)`` with `reason`.
     @inline(never)
     public func stop(_ reason: StaticString) -> JSONStop {
         here >= end ? .needMore : .malformed(reason)
@@ -103,7 +104,8 @@ public struct JSONCursor {
         return true
     }
 
-    /// Skips `null` if it comes next. Returns true if it skipped `null`.
+    /// Skips `null` if the next byte is `n`. Returns true if it skipped `null`. Throws if another word begins with that
+    /// `n`.
     @inlinable @inline(__always)
     public mutating func takeNull() throws(JSONStop) -> Bool {
         guard here.pointee == 0x6e else { return false }
@@ -189,7 +191,7 @@ public struct JSONCursor {
         (word &- 0x0101_0101_0101_0101) & ~word & topBits
     }
 
-    /// Runs `body` with the content of `text`, a string that this cursor has read. All escapes are replaced.
+    /// Runs `body` with the content of `text`, and returns its result. This cursor must have read `text`.
     @inlinable @inline(__always)
     public func withBytes<Result, Failure: Error>(
         of text: JSONString, _ body: (UnsafeBufferPointer<UInt8>) throws(Failure) -> Result
@@ -202,7 +204,7 @@ public struct JSONCursor {
 
     /// Skips a value of any kind and checks its syntax. A value with more than ``nesting`` levels is malformed.
     ///
-    /// - Parameter depth: the nesting depth of the value within the outermost skipped value.
+    /// - Parameter depth: the number of arrays and objects around the value, within the outermost skipped value.
     public mutating func skipValue(depth: Int = 0) throws(JSONStop) {
         guard depth < Self.nesting else { throw .malformed("values nested too deeply") }
         switch here.pointee {

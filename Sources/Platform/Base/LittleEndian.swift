@@ -1,5 +1,5 @@
-/// Bounds-checked access to little-endian integers. Rivulet's own binary formats use this byte order. Code never
-/// indexes data from a file or socket without a check.
+/// Bounds-checked access to little-endian integers. Rivulet's own binary formats use this byte order. Use these
+/// functions for all data from files and sockets.
 extension RawSpan {
     /// Returns the integer at `offset`, or `nil` if it is out of bounds.
     @inlinable

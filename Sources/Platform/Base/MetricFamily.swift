@@ -8,7 +8,8 @@ public struct MetricDefinition: Sendable, Hashable {
         case histogram
     }
 
-    /// The name without the prefix `rivulet_`. The name of a counter ends in `_total`; units are spelled out.
+    /// The name without the prefix `rivulet_`. The name of a counter ends in `_total`. Units are spelled out, as in
+    /// `_seconds`.
     public let name: String
     public let kind: Kind
     /// The help text: one sentence for operators.
@@ -23,8 +24,8 @@ public struct MetricDefinition: Sendable, Hashable {
 
 /// A metric and its values at one moment.
 ///
-/// Each module lists its metrics in one table of metric families. The values of labels come from fixed sets, never from
-/// digests or image names.
+/// The values of labels come from fixed sets. Digests and image names are never labels, because each new value would
+/// add a time series.
 public struct MetricFamily: Sendable {
     /// One line of the metrics page.
     public struct Sample: Sendable {
@@ -36,7 +37,7 @@ public struct MetricFamily: Sendable {
     }
 
     public let definition: MetricDefinition
-    /// The lines of the metric, in the order of the page.
+    /// The lines of the metric, in the order in which the metrics page shows them.
     public let samples: [Sample]
 
     /// Creates a counter with one value.
@@ -44,7 +45,7 @@ public struct MetricFamily: Sendable {
         MetricFamily(MetricDefinition(name, .counter, help: help), Double(value))
     }
 
-    /// Creates a counter in seconds from a value in nanoseconds.
+    /// Creates a counter that shows `nanoseconds` in seconds.
     public static func seconds(_ name: String, nanoseconds: UInt64, help: String) -> MetricFamily {
         MetricFamily(MetricDefinition(name, .counter, help: help), Double(nanoseconds) / 1e9)
     }
@@ -63,8 +64,8 @@ public struct MetricFamily: Sendable {
     ///
     /// - Parameters:
     ///   - bounds: the upper bounds of the buckets in nanoseconds, ascending.
-    ///   - counts: for each bucket, the number of values above the previous bound and up to its own; at the end, the
-    ///     number of values above all bounds. The function computes Prometheus' cumulative counts from these.
+    ///   - counts: the number of values in each bucket alone, not cumulative. One more element at the end counts the
+    ///     values above all bounds.
     ///   - nanoseconds: the sum of all values in nanoseconds.
     public static func histogram(
         _ name: String, bounds: [UInt64], counts: [UInt64], nanoseconds: UInt64, help: String
@@ -81,7 +82,8 @@ public struct MetricFamily: Sendable {
         return MetricFamily(definition: MetricDefinition(name, .histogram, help: help), samples: samples)
     }
 
-    /// Creates a metric with one sample for each value of the label `label`.
+    /// Creates a metric with one line for each element of `values`. The line has the label `label` with the element's
+    /// `label` as its value.
     public init(_ definition: MetricDefinition, by label: String, values: [(label: String, value: Double)]) {
         self.init(
             definition: definition,

@@ -32,8 +32,8 @@ public struct MonotonicTime: Hashable, Comparable, Sendable {
 }
 
 extension MonotonicTime: InstantProtocol {
-    /// Returns the time `duration` later, or earlier if `duration` is negative. The result is clamped to the range of
-    /// this type.
+    /// Returns the time `duration` later, or earlier if `duration` is negative. An overflow yields the latest or
+    /// earliest possible time.
     public func advanced(by duration: Duration) -> MonotonicTime {
         guard duration < .zero else { return advanced(by: duration.wholeNanoseconds) }
         let back = (.zero - duration).wholeNanoseconds

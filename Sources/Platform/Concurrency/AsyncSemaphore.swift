@@ -1,7 +1,7 @@
 import Base
 
-/// A limit on the number of tasks that hold a permit at the same time. Further tasks wait in order of arrival, without
-/// blocking a thread.
+/// A limit on the number of tasks that hold a permit at the same time. Further tasks wait for a permit in order of
+/// arrival, without blocking a thread.
 ///
 /// A task that is canceled while it waits gives up its place.
 public final class AsyncSemaphore: Sendable {
@@ -76,8 +76,8 @@ public final class AsyncSemaphore: Sendable {
         next?.granted.fulfill(true)
     }
 
-    /// A permit to run. The semaphore can grant it again after ``release()``, or after the last reference to it is
-    /// gone.
+    /// A permit to run. ``release()`` returns the permit to the semaphore, and so does the release of the last
+    /// reference to this object.
     public final class Permit: Sendable {
         private let semaphore: AsyncSemaphore
         private let isReleased = Guarded(false)
@@ -88,7 +88,7 @@ public final class AsyncSemaphore: Sendable {
 
         deinit { release() }
 
-        /// Returns the permit to the semaphore. Further calls do nothing.
+        /// Returns the permit to the semaphore, so that another task can receive it. Further calls do nothing.
         public func release() {
             let isFirst = isReleased.withLock { released -> Bool in
                 defer { released = true }

@@ -1,7 +1,7 @@
 public import Base
 
-/// A cache of at most `capacity` values. Storing a value for a new key in a full cache first evicts the least recently
-/// used values: `capacity / 2 + 1` of them.
+/// A cache of at most `capacity` values. When a full cache receives a value for a new key, it first evicts the
+/// `capacity / 2 + 1` least recently used values.
 public struct BoundedCache<Key: Hashable, Value> {
     fileprivate struct Entry {
         var value: Value
@@ -19,10 +19,11 @@ public struct BoundedCache<Key: Hashable, Value> {
 
     public var count: Int { entries.count }
 
-    /// Returns the value of `key`, without counting the access as a use; `nil` if there is none.
+    /// Returns the value of `key`; `nil` if there is none. The access does not count as a use.
     public func peek(_ key: Key) -> Value? { entries[key]?.value }
 
-    /// The value of `key`; `nil` if there is none. Reads and writes count as uses. Writing `nil` removes the value.
+    /// The value of `key`; `nil` if there is none. Every read or write counts as a use of the value. Writing `nil`
+    /// removes the value.
     public subscript(key: Key) -> Value? {
         mutating get {
             guard let index = entries.index(forKey: key) else { return nil }
@@ -70,7 +71,7 @@ public struct Expiring<Value> {
 extension Expiring: Sendable where Value: Sendable {}
 
 extension BoundedCache {
-    /// Returns the value of `key` if it is still valid at `now`. Otherwise removes it and returns `nil`.
+    /// Returns the value of `key` if the value is still valid at `now`. Otherwise removes the value and returns `nil`.
     public mutating func value<Wrapped>(of key: Key, at now: MonotonicTime) -> Wrapped?
     where Value == Expiring<Wrapped> {
         guard let entry = self[key] else { return nil }

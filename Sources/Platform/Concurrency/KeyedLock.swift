@@ -1,7 +1,7 @@
 import Base
 
-/// Mutual exclusion by key, for sections in which a thread waits for the disk. The usual lock, `Guarded`, must not be
-/// held during such a wait.
+/// Mutual exclusion by key, for critical sections in which a thread waits for the disk. A thread must not hold a
+/// `Guarded`, the usual lock, during such a wait.
 ///
 /// Threads with different keys work in parallel. Never use this lock on an event loop or in the cooperative pool.
 public final class KeyedLock<Key: Hashable & Sendable>: Sendable {
@@ -9,7 +9,7 @@ public final class KeyedLock<Key: Hashable & Sendable>: Sendable {
 
     public init() {}
 
-    /// Runs `body` while no other thread runs a `body` with the same `key`. The lock is not reentrant.
+    /// Runs `body` while no other thread runs a `body` with the same `key` of this lock. The lock is not reentrant.
     public func withKey<Result, Failure: Error>(
         _ key: Key, _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
@@ -19,13 +19,13 @@ public final class KeyedLock<Key: Hashable & Sendable>: Sendable {
     }
 }
 
-/// Mutual exclusion for sections in which a thread waits for the disk: a ``KeyedLock`` with only one key.
+/// Mutual exclusion for critical sections in which a thread waits for the disk: a ``KeyedLock`` without keys.
 public final class BlockingLock: Sendable {
     private let isBusy = Guarded(false)
 
     public init() {}
 
-    /// Runs `body` while no other thread runs a `body`. The lock is not reentrant.
+    /// Runs `body` while no other thread runs a `body` with this lock. The lock is not reentrant.
     public func withLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
         isBusy.waitUntil { isBusy -> Void? in
             if isBusy { return nil }

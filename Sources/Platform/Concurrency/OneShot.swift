@@ -2,7 +2,7 @@ import Base
 
 /// A value that is set once and that any number of tasks can wait for.
 ///
-/// The first ``fulfill(_:)`` wins, so a `OneShot` can also decide a race.
+/// Only the first call of ``fulfill(_:)`` sets the value, so a `OneShot` can also decide a race.
 public final class OneShot<Value: Sendable>: Sendable {
     /// The result of one wait.
     public enum Outcome: Sendable {
@@ -22,7 +22,8 @@ public final class OneShot<Value: Sendable>: Sendable {
         var value: Value?
         var nextTicket: UInt64 = 0
         var waiters: [Waiter] = []
-        /// The outcomes of waits that timed out or were canceled before they were added to `waiters`, by ticket.
+        /// The outcomes of waits that timed out or were canceled before ``waiters`` listed them. The key is the wait's
+        /// ticket.
         var interrupted: [UInt64: Outcome] = [:]
     }
 
@@ -52,7 +53,8 @@ public final class OneShot<Value: Sendable>: Sendable {
     /// The number of waiting tasks.
     public var waiterCount: Int { state.withLock { $0.waiters.count } }
 
-    /// The value, once it is set. As with `Task.value`, canceling the waiting task does not end the wait.
+    /// The value. Reading this property waits until the value is set. Canceling the waiting task does not end the wait,
+    /// as with `Task.value`.
     public var value: Value {
         get async {
             while true {
@@ -70,7 +72,7 @@ public final class OneShot<Value: Sendable>: Sendable {
         return value
     }
 
-    /// Waits for the value, but no longer than `limit` on `clock`.
+    /// Waits for the value, but no longer than `limit`. `clock` measures the time.
     public func wait(atMost limit: Duration, clock: any TimeSource) async -> Outcome {
         if let current { return .value(current) }
         let ticket = newTicket()
@@ -126,7 +128,7 @@ public final class OneShot<Value: Sendable>: Sendable {
 }
 
 extension OneShot where Value == Void {
-    /// Releases all present and future waiters. Returns `false` if they were released before.
+    /// Releases all present and future waiters. Returns `false` if an earlier call has already released them.
     @discardableResult
     public func fulfill() -> Bool { fulfill(()) }
 }

@@ -2,14 +2,15 @@ import Base
 
 /// A group of work items in which concurrent callers with the same key share one run.
 ///
-/// The first caller starts the work. Each caller sets its own timeout, and stops waiting when it is canceled. The work
-/// itself continues, and later callers join it. The group keeps no value of finished work. If work exceeds
-/// `abandonAfter`, the group cancels and forgets it, so that the work cannot block its key forever.
+/// The first caller starts the work. Each caller sets its own timeout. A caller stops waiting after its timeout, or
+/// when it is canceled. The work itself continues, and later callers join it. When the work ends, the waiting callers
+/// receive its value, and the group does not keep the value. If the work takes longer than `abandonAfter`, the group
+/// cancels and forgets the work. So no work blocks its key forever.
 public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     /// The result of one caller's wait.
     public enum Outcome: Sendable {
         case value(Value)
-        /// The work exceeded the caller's timeout or `abandonAfter`.
+        /// The work took longer than the caller's timeout or than `abandonAfter`.
         case timedOut
         /// The caller was canceled.
         case cancelled
@@ -45,13 +46,13 @@ public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Send
         self.limit = limit
     }
 
-    /// Returns true if work is running for a key for which `matches` returns true.
+    /// Returns true if work is running for at least one key that satisfies `matches`.
     public func isRunning(_ matches: (Key) -> Bool) -> Bool {
         state.withLock { $0.flights.keys.contains(where: matches) }
     }
 
-    /// Returns the value of the work that is running for `key`. If no work is running for it, runs `work` and returns
-    /// its value.
+    /// Returns the value of the work that is running for `key`. If no work is running for `key`, runs `work` and
+    /// returns its value.
     ///
     /// - Parameter timeout: the maximum time that this caller waits; `nil` to wait as long as the work takes.
     public func value(

@@ -5,12 +5,12 @@ import Glibc
 ///
 /// Production code passes ``SystemTime``; tests pass a clock that they advance themselves.
 public protocol TimeSource: Clock, Sendable where Instant == MonotonicTime, Duration == Swift.Duration {
-    /// The date, in nanoseconds since 1970, for comparison with dates from files and servers.
+    /// The current date in nanoseconds since 1970, for comparison with dates from files and servers.
     var nanosecondsSince1970: Int64 { get }
 }
 
 extension TimeSource {
-    /// The number of seconds since 1970.
+    /// The current date in seconds since 1970.
     public var secondsSince1970: Int64 { nanosecondsSince1970 / 1_000_000_000 }
 }
 

@@ -11,8 +11,8 @@ public struct TimeoutError: Error, Hashable, CustomStringConvertible {
 
 /// Runs `body` and returns its result, but waits no longer than `limit`.
 ///
-/// After the limit, or when the caller is canceled, this function cancels the task that runs `body`, but does not wait
-/// for it. So a body that ignores its cancellation does not delay the caller.
+/// After the limit, or when the caller is canceled, this function cancels the task of `body` and returns at once. So a
+/// `body` that ignores its cancellation does not delay the caller.
 ///
 /// - Throws: the error of `body`; ``TimeoutError`` after `limit`; `CancellationError` as soon as the caller is
 ///   canceled.

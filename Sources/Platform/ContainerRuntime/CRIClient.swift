@@ -6,8 +6,8 @@ import GRPCNIOTransportHTTP2
 import GRPCProtobuf
 import SwiftProtobuf
 
-/// A client of the CRI, Kubernetes' interface to a container runtime, over a unix socket. It makes the calls that
-/// kubelet makes. Every call has a time limit.
+/// A client of the CRI, Kubernetes' interface to a container runtime, over a unix socket. The client makes calls that
+/// kubelet also makes. Every call has a time limit.
 public final class CRIClient: Sendable {
     private typealias Transport = HTTP2ClientTransport.Posix
 
@@ -38,7 +38,7 @@ public final class CRIClient: Sendable {
 
     // MARK: - Images
 
-    /// Returns the ID of an image, or `nil` if the runtime does not have the image.
+    /// Returns the ID of the image `reference`; `nil` if the runtime does not have the image.
     public func image(_ reference: String) async throws(ContainerRuntimeError) -> String? {
         try await call("ImageStatus \(reference)") { options in
             let status = try await self.images.imageStatus(
@@ -47,7 +47,8 @@ public final class CRIClient: Sendable {
         }
     }
 
-    /// Returns the chain ID of an image, or `nil` if the runtime does not have the image or is not containerd.
+    /// Returns the chain ID of the image `reference`; `nil` if the runtime does not have the image or is not
+    /// containerd. Other runtimes do not report chain IDs.
     public func chainID(ofImage reference: String) async throws(ContainerRuntimeError) -> Digest? {
         let information = try await call("ImageStatus \(reference)") { options in
             try await self.images.imageStatus(
@@ -82,7 +83,7 @@ public final class CRIClient: Sendable {
         }
     }
 
-    /// Removes an image with all its names.
+    /// Removes the image `reference` with all its names.
     public func removeImage(_ reference: String) async throws(ContainerRuntimeError) {
         try await call("RemoveImage \(reference)") { options in
             _ = try await self.images.removeImage(.with { $0.image.image = reference }, options: options)
@@ -147,7 +148,9 @@ public final class CRIClient: Sendable {
 
     /// Runs a command in a container. Returns the exit code, and the standard output followed by the standard error.
     ///
-    /// - Parameter seconds: the time limit for the command.
+    /// - Parameters:
+    ///   - id: the container's ID.
+    ///   - seconds: the time limit for the command.
     public func execute(
         _ command: [String], in id: String, seconds: Int64 = 60
     ) async throws(ContainerRuntimeError) -> (output: String, exitCode: Int32) {
@@ -174,11 +177,12 @@ public final class CRIClient: Sendable {
         }
     }
 
-    /// Makes an idempotent call, and repeats it up to 19 times if the runtime cannot be reached.
+    /// Makes an idempotent call, and repeats the call up to 19 times while the runtime cannot be reached.
     ///
-    /// The connection closes after some hundred calls in a few seconds, although containerd 1.6 keeps running. The
-    /// likely cause is that swift-nio-http2 (1.46) closes a connection after 200 stream resets within ten seconds. Go's
-    /// gRPC servers reset a call's stream if they answer before the client has ended the request.
+    /// After some hundred calls in a few seconds, the connection to containerd 1.6 closes, although containerd keeps
+    /// running. The likely cause has two parts. Go's gRPC servers reset a call's stream if they answer before the
+    /// client has ended the request. And swift-nio-http2 (1.46) closes a connection after 200 stream resets within ten
+    /// seconds.
     private func repeatedCall<Result: Sendable>(
         _ what: String, _ body: (CallOptions) async throws -> Result
     ) async throws(ContainerRuntimeError) -> Result {

@@ -9,6 +9,6 @@ public enum ContainerRuntimeErrorCode: Hashable, Sendable {
     case unreachable
     /// The call failed for another reason, such as a refusal or a timeout.
     case failed
-    /// The response is too large, is incomplete, or does not have the requested digest.
+    /// The content in the response is too large, is incomplete, or does not have the requested digest.
     case badContent
 }

@@ -5,7 +5,7 @@ import GRPCNIOTransportHTTP2
 import GRPCProtobuf
 import SwiftProtobuf
 
-/// A reader of containerd's content store. It saves Rivulet from downloading blobs that containerd already has.
+/// A reader of containerd's content store. With it, Rivulet need not download a blob that containerd already has.
 public struct ContentClient: Sendable {
     private let socket: String
     private let patience: Duration
@@ -15,7 +15,8 @@ public struct ContentClient: Sendable {
     /// - Parameters:
     ///   - socket: the path of containerd's own socket. The reader opens a connection for each blob, because containerd
     ///     may restart, or start later than we do.
-    ///   - patience: the time limit for reading one blob. If containerd needs longer, a registry is faster.
+    ///   - patience: the time limit for reading one blob. If containerd needs longer, a download from a registry is
+    ///     faster.
     public init(socket: String, patience: Duration = .seconds(1)) {
         self.socket = socket
         self.patience = patience
@@ -25,8 +26,8 @@ public struct ContentClient: Sendable {
     /// `namespace`.
     ///
     /// - Parameter maximumSize: the largest accepted blob, in bytes.
-    /// - Throws: ``ContainerRuntimeErrorCode/badContent`` if the blob is larger or its digest does not match; other
-    ///   codes if the call fails.
+    /// - Throws: ``ContainerRuntimeErrorCode/badContent`` if the blob is larger than `maximumSize`, is incomplete, or
+    ///   has another digest; other codes if the call fails.
     public func blob(
         _ digest: Digest, namespace: String, maximumSize: Int
     ) async throws(ContainerRuntimeError) -> [UInt8] {

@@ -3,27 +3,28 @@ import NIOCore
 public import NIOHTTP1
 import NIOPosix
 
-/// A request to one of our own services. Each request has its own connection, because callers make few requests.
+/// A client for Rivulet's own HTTP services. Each request has its own connection, because callers make few requests.
 public enum HTTPCall {
-    /// A response with any status.
+    /// A response. Its status may be an error.
     public struct Answer: Sendable {
         public let status: UInt
         public let body: [UInt8]
 
-        /// The first line of the body as text, cut off after 1000 bytes. The text may contain control characters, so do
-        /// not print it to a terminal.
+        /// The first line of the body as text, at most 1000 bytes. The text may contain control characters, so do not
+        /// print it to a terminal.
         public var firstLine: String {
             String(decoding: body.prefix(1000).prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
         }
     }
 
-    /// The time limit for the head of the response, and for each pause between two pieces of its body.
+    /// The time limit for the head of the response, and for each pause between two pieces of the response's body.
     private static let patience = TimeAmount.seconds(30)
 
     /// Sends a request and reads the response.
     ///
-    /// - Parameter maximum: the longest accepted body of the response, in bytes.
-    /// - Throws: the HTTP client's error, or `NIOTooManyBytesError` if the body is longer.
+    /// - Parameter maximum: the maximum size of the response's body in bytes.
+    /// - Throws: `NIOTooManyBytesError` if the response's body is larger than `maximum`; otherwise the HTTP client's
+    ///   error.
     public static func exchange(
         _ method: HTTPMethod, _ url: String, headers: HTTPHeaders, body: [UInt8]? = nil, maximum: Int
     ) async throws -> Answer {

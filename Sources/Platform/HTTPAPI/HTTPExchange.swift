@@ -1,8 +1,8 @@
 /// A request with its complete body.
 public struct HTTPRequest: Sendable {
     public let method: String
-    /// The components of the path, percent-decoded: `/v1/a%2Fb` has `v1` and `a/b`. The list is empty if the path
-    /// cannot be decoded.
+    /// The components of the path, percent-decoded: for `/v1/a%2Fb`, they are `v1` and `a/b`. The list is empty if a
+    /// component cannot be decoded.
     public let path: [String]
     /// The decoded values of the query, keyed by name. If a name has several values, the last one wins.
     public let query: [String: String]
@@ -10,7 +10,11 @@ public struct HTTPRequest: Sendable {
     public let headers: [String: String]
     public let body: [UInt8]
 
-    /// - Parameter target: the request target of the request line: the path and the query, not decoded.
+    /// Creates a request, and decodes its path and query.
+    ///
+    /// - Parameters:
+    ///   - target: the path and the query as in the request line, not decoded.
+    ///   - headers: the headers, keyed by name in lower case.
     public init(method: String, target: String, headers: [String: String] = [:], body: [UInt8] = []) {
         self.method = method
         let halves = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
@@ -28,11 +32,12 @@ public struct HTTPRequest: Sendable {
         self.body = body
     }
 
-    /// True if the method is `GET` or `HEAD`. Services answer both in the same way.
+    /// True if the method is `GET` or `HEAD`. Services answer both methods in the same way. The listener omits the body
+    /// of the response to a `HEAD`.
     public var isRead: Bool { method == "GET" || method == "HEAD" }
 
-    /// Decodes each `%XX`. Returns `nil` if the result is not valid UTF-8, or if the two characters after a `%` are not
-    /// a hexadecimal number.
+    /// Decodes each `%XX` in `text`. Returns `nil` if a `%` has no hexadecimal number of two characters after it, or if
+    /// the result is not valid UTF-8.
     private static func decode(_ text: Substring) -> String? {
         var bytes: [UInt8] = []
         var rest = text.utf8[...]

@@ -9,7 +9,7 @@ public import ServiceLifecycle
 public final class HTTPListener: Service {
     /// The listening address.
     public enum Address: Sendable, CustomStringConvertible {
-        /// The path of a unix socket. The server replaces an existing socket at that path.
+        /// The path of the unix socket that the server creates. The server replaces an existing socket at this path.
         case unix(String)
         /// An address of this machine, and a port. If the port is 0, the kernel chooses one.
         case tcp(String, Int)
@@ -34,9 +34,9 @@ public final class HTTPListener: Service {
     /// - Parameters:
     ///   - address: the listening address.
     ///   - maximumBody: the largest accepted body of a request, in bytes.
-    ///   - logger: receives one message when the server listens.
-    ///   - started: called once when the server listens, with its TCP port, or `nil` on a unix socket.
-    ///   - answer: returns the response to a request. It must not block its thread.
+    ///   - logger: receives one message when the server starts to listen.
+    ///   - started: called once when the server starts to listen. The argument is the TCP port; `nil` on a unix socket.
+    ///   - answer: returns the response to a request. This closure must not block its thread.
     public init(
         _ address: Address, maximumBody: Int, logger: Logger, started: @escaping @Sendable (Int?) -> Void = { _ in },
         answer: @escaping @Sendable (HTTPRequest) async -> HTTPAnswer

@@ -5,8 +5,8 @@ public import SystemPackage
 /// A child process that cannot open files, connect to the network or start processes. It communicates only through the
 /// socket at file descriptor 0. The analyzer, which predicts reads, runs in such a process.
 ///
-/// The child must call ``confine(_:)`` before anything else. After that call, the kernel kills the child as soon as the
-/// parent's thread that called ``init(program:role:socket:)`` ends.
+/// The child must call ``confine(_:)`` before anything else; until then, it is not confined. Keep the thread that calls
+/// ``init(program:role:socket:)`` alive: when this thread ends, the kernel kills the confined child.
 public struct ConfinedProcess: ~Copyable, Sendable {
     /// The resource limits of a child.
     public struct Limits: Sendable {
@@ -34,8 +34,8 @@ public struct ConfinedProcess: ~Copyable, Sendable {
 
     public let pid: Int32
 
-    /// Starts `program` with `socket` as its file descriptor 0. The program's only argument is `role`, as `argv[0]`,
-    /// which tells the program to run as a confined child.
+    /// Starts `program` with `socket` as its file descriptor 0. The program's only argument is `role`, as `argv[0]`.
+    /// This argument tells the program to run as a confined child.
     public init(program: String, role: String, socket: borrowing PacketSocket) throws(Errno) {
         var child: pid_t = 0
         let code = rv_spawn_role(program, role, socket.raw, &child)
@@ -49,8 +49,8 @@ public struct ConfinedProcess: ~Copyable, Sendable {
         return time >= 0 ? UInt64(time) : nil
     }
 
-    /// Kills the process if it still runs, waits for its end, and returns the way it ended. Returns `.exited(-1)` if
-    /// another part of this program has already collected its exit status.
+    /// Kills the child if it still runs, waits for its end, and returns the way it ended. Returns `.exited(-1)` if
+    /// another part of the calling process has already collected the child's exit status.
     public consuming func end() -> End {
         kill(pid, SIGKILL)
         var status: Int32 = 0
@@ -65,9 +65,9 @@ public struct ConfinedProcess: ~Copyable, Sendable {
     }
 
     /// Confines the calling process: closes all file descriptors but 0, 1 and 2, drops privileges, sets `limits`, and
-    /// blocks most system calls (seccomp). Call it before a second thread starts.
+    /// blocks most system calls (seccomp). Call this function before a second thread starts.
     ///
-    /// - Throws: the error of the failed step. The process must then exit, because it may be only partly confined.
+    /// - Throws: the error of the failed step. The process may then be only partly confined, so it must exit.
     public static func confine(_ limits: Limits) throws(Errno) {
         guard
             rv_confine(limits.memory, limits.addressSpace, limits.descriptors, limits.processorSeconds) == 0

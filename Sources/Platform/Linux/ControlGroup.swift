@@ -1,7 +1,7 @@
 public import Glibc
 public import SystemPackage
 
-/// A control group (cgroups(7), version 2) with resource limits, for a child process.
+/// A control group (cgroups(7), version 2). It limits the resources of a child process.
 ///
 /// This type creates groups only below a group that the service manager has delegated. The manager marks such a group
 /// with the extended attribute `trusted.delegate` or `user.delegate` on its directory (systemd.resource-control(5),
@@ -31,18 +31,19 @@ public struct ControlGroup: Sendable, Equatable {
         self.path = path
     }
 
-    /// Creates the groups `own` and `name` in the current group of `process`, and moves `process` into `own`. The move
-    /// is necessary because a group that contains processes cannot set limits for its children.
+    /// Creates the groups `own` and `name` in the current group of `process`, and moves `process` into `own`. Without
+    /// the move, the kernel would refuse `limits`, because a group that contains processes cannot set limits for its
+    /// child groups.
     ///
-    /// If `process` is already in a group `own` from an earlier call, uses the parent of that group instead.
+    /// If an earlier call has already moved `process` into a group `own`, uses that group and its parent.
     ///
     /// - Parameters:
-    ///   - own: the name of the group for `process`. It has no limits.
+    ///   - own: the name of the group for `process`. This group has no limits.
     ///   - name: the name of the group with `limits`, for a child process.
     ///   - limits: the limits of the group `name`. A limit whose controller is unavailable is not set.
     ///   - process: the ID of the process to move, by default this one.
-    /// - Returns: the group `name`. `nil`, without any change, if the parent of the two groups is not a delegated
-    ///   group of version 2.
+    /// - Returns: the group `name`; `nil` if the parent of the two groups is not a delegated group of version 2. In
+    ///   that case, this function has changed nothing.
     public static func beside(
         own: String, name: String, limits: Limits, process: Int32 = getpid()
     ) throws(Errno) -> ControlGroup? {

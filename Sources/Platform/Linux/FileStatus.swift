@@ -8,7 +8,7 @@ public struct FileStatus: Sendable, Equatable {
         case regular, directory, symlink, character, block, fifo, socket, unknown
     }
 
-    /// The device of the file's file system; together with ``inode`` it identifies the file.
+    /// The device number of the file's file system. Together with ``inode``, this number identifies the file.
     public let device: UInt64
     public let inode: UInt64
     /// `st_mode`: type and permission bits.

@@ -1,23 +1,23 @@
 import Glibc
 public import SystemPackage
 
-/// A regular file, mapped as a whole, read-only and private. The release of the last reference unmaps it.
+/// A read-only, private mapping of a regular file. The release of the last reference unmaps the file.
 ///
-/// Use it only for files that nobody truncates while they are mapped. Access to a page past the end of a shortened file
-/// raises SIGBUS. Our own mapped files are installed by rename and never written again.
+/// Map only files that nobody truncates while they are mapped. Access to a page past the end of a shortened file raises
+/// SIGBUS. Rivulet installs its own mapped files by rename and never writes them again.
 public final class MappedFile: @unchecked Sendable {
     // Safe to share: the mapping is read-only, never moves, and lives exactly as long as this object.
-    /// The bytes of the file, valid while this object lives: keep a reference while you use them.
+    /// The bytes of the file, valid while this object lives. Keep a reference to this object while you use the bytes.
     public let bytes: UnsafeRawBufferPointer
 
-    /// Maps the file at `path`. Throws `EINVAL` if it is not regular, `ELOOP` if it is a symbolic link.
+    /// Maps the file at `path`. Throws `EINVAL` if the file is not regular, `ELOOP` if `path` is a symbolic link.
     public convenience init(path: some PathName, at directory: Int32 = Sys.currentDirectory) throws(Errno) {
         // O_NONBLOCK: opening a FIFO by mistake must not wait for its other end.
         let file = try Sys.open(path, [.readOnly, .noFollow, .nonBlocking], at: directory)
         try self.init(descriptor: file.raw)
     }
 
-    /// Maps the file that `descriptor` refers to. Throws `EINVAL` if it is not regular. The caller may close the
+    /// Maps the file that `descriptor` refers to. Throws `EINVAL` if the file is not regular. The caller may close the
     /// descriptor afterwards.
     public convenience init(descriptor: Int32) throws(Errno) {
         let status = try Sys.fstat(descriptor)

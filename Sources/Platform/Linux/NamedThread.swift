@@ -6,8 +6,8 @@ public import SystemPackage
 /// A thread with a name for `top -H` and core dumps. The thread blocks all signals, because the daemon's service group
 /// handles them.
 ///
-/// The thread does not keep this object alive. If nobody calls ``join()``, the thread still runs to its end, and the
-/// system then frees its resources.
+/// The thread does not keep this object alive, and does not need it. If nobody calls ``join()``, the thread still runs
+/// to its end, and the system then frees the thread's resources.
 public final class NamedThread: Sendable {
     private struct Body {
         let name: String
@@ -15,7 +15,7 @@ public final class NamedThread: Sendable {
         let finished: Guarded<Bool>
     }
 
-    /// An object that carries the closure through pthread_create's `void *`.
+    /// An object that carries the thread's closure through the `void *` argument of pthread_create(3).
     private final class Box {
         let body: Body
 
@@ -28,8 +28,8 @@ public final class NamedThread: Sendable {
     private let finished: Guarded<Bool>
     private let joined = Guarded(false)
 
-    /// Starts a thread that runs `body` on a stack of `stackBytes` bytes, at least 64 KiB. `name` is cut to 15 bytes,
-    /// the kernel's limit. Throws `EAGAIN` if no more threads can be created.
+    /// Starts a thread that runs `body` on a stack of `stackBytes` bytes, at least 64 KiB. The thread's name is the
+    /// first 15 bytes of `name`, the kernel's limit. Throws `EAGAIN` if no more threads can be created.
     public init(
         name: String, stackBytes: Int = 1 << 20, _ body: @escaping @Sendable () -> Void
     ) throws(Errno) {

@@ -1,9 +1,9 @@
 import Glibc
 
-/// An open file descriptor with exactly one owner. The end of the owner's lifetime closes the descriptor.
+/// An open file descriptor with exactly one owner, this value. The end of the value's lifetime closes the descriptor.
 ///
-/// `Sys` opens every descriptor with `O_CLOEXEC`. System calls take the bare number (``raw``), so keep the owner alive
-/// while you use the number.
+/// System calls take the bare number (``raw``), so keep the value alive while you use the number. `Sys` opens every
+/// descriptor with `O_CLOEXEC`.
 public struct OwnedDescriptor: ~Copyable, Sendable {
     /// The descriptor's number for system calls, valid while this value lives.
     public let raw: Int32
@@ -18,7 +18,7 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
         _ = Glibc.close(raw)
     }
 
-    /// Gives up ownership without closing the descriptor, and returns its number. The caller must close it.
+    /// Gives up ownership without closing the descriptor, and returns its number. The caller must close the descriptor.
     public consuming func release() -> Int32 {
         let number = raw
         discard self

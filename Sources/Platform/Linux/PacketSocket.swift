@@ -2,16 +2,17 @@ import CLinux
 import Glibc
 public import SystemPackage
 
-/// One end of a connected pair of sockets that transfers packets with file descriptors (unix(7), `SOCK_SEQPACKET`).
+/// One end of a connected pair of sockets (unix(7), `SOCK_SEQPACKET`). A packet consists of bytes and, optionally, file
+/// descriptors.
 ///
-/// A packet arrives completely or not at all, so a reader never has to keep part of one.
+/// A packet arrives completely or not at all, so a reader never has to assemble a packet from parts.
 public struct PacketSocket: ~Copyable, Sendable {
     /// The maximum number of descriptors in one packet.
     public static let maximumDescriptors = Int(RV_PACKET_DESCRIPTORS)
 
     private let descriptor: OwnedDescriptor
 
-    /// Takes ownership of one end of a pair.
+    /// Takes ownership of `descriptor`, one end of a pair.
     public init(_ descriptor: consuming OwnedDescriptor) {
         self.descriptor = descriptor
     }
@@ -19,8 +20,8 @@ public struct PacketSocket: ~Copyable, Sendable {
     /// The descriptor's number for poll(2) and posix_spawn(3), valid while this value lives.
     public var raw: Int32 { descriptor.raw }
 
-    /// Creates a connected pair. Returns plain descriptors, because a tuple cannot hold noncopyable owners. The caller
-    /// must close both.
+    /// Creates a connected pair of sockets. Returns bare descriptor numbers, because a tuple cannot hold noncopyable
+    /// owners. The caller must close both descriptors.
     public static func pair() throws(Errno) -> (Int32, Int32) {
         var ends: [Int32] = [-1, -1]
         _ = try Sys.call { rv_packet_pair(&ends) }
@@ -37,7 +38,8 @@ public struct PacketSocket: ~Copyable, Sendable {
     /// Receives one packet.
     ///
     /// - Parameters:
-    ///   - buffer: the memory for the bytes. A larger packet is lost, and this function throws `EMSGSIZE`.
+    ///   - buffer: the memory for the bytes of the packet. A packet that does not fit is lost, and this function throws
+    ///     `EMSGSIZE`.
     ///   - waits: true to wait for a packet; false to throw `EAGAIN` if there is none.
     /// - Returns: the number of bytes (0 if the other end is closed), and the descriptors, which the caller then owns.
     public func receive(

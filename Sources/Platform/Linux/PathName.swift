@@ -2,8 +2,8 @@ public import SystemPackage
 
 /// A path or name to pass to a system call: bytes without NUL.
 ///
-/// Use `String` for paths that Rivulet chooses. Use `[UInt8]` for names from a directory, a layer or a snapshot, which
-/// may not be UTF-8. Use `FilePath` if you already have one.
+/// Use `String` for paths that Rivulet chooses. Use `[UInt8]` for names from a directory, a layer or a snapshot,
+/// because such names may not be UTF-8. Use `FilePath` if the path already has this type.
 public protocol PathName {
     /// Runs `body` with the name as a C string, or returns `nil` if the name contains a NUL.
     func withPathName<Result>(_ body: (UnsafePointer<CChar>) -> Result) -> Result?

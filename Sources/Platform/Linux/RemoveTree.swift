@@ -4,11 +4,11 @@ public import SystemPackage
 
 /// Removes `path` and everything below it. A missing `path` is not an error.
 ///
-/// It removes symbolic links but never follows them. At a mount point inside the tree, even a bind mount of the same
-/// file system, it throws `EBUSY` and leaves the rest of the tree in place.
+/// The function removes symbolic links but never follows them. At a mount point inside the tree, the function throws
+/// `EBUSY` and leaves the rest of the tree in place. A bind mount of the same file system is a mount point, too.
 ///
 /// Names may contain any bytes, and the tree may have any depth. The function moves a directory deeper than 32 levels
-/// to the top of the tree, and empties it there. So the use of stack and of file descriptors stays bounded.
+/// to the top of the tree, and empties it there. This bounds the use of stack and of file descriptors.
 public func removeTree(_ path: String) throws(Errno) {
     var parts = path.split(separator: "/", omittingEmptySubsequences: true)
     guard let name = parts.popLast(), name != ".", name != ".." else { throw .invalidArgument }
@@ -25,8 +25,8 @@ public func removeTree(_ path: String) throws(Errno) {
 
 /// The removal of one tree.
 struct TreeRemover {
-    /// The deepest level of the tree whose directories are emptied in place; the top directory is level 1. Deeper
-    /// directories are first moved to the top.
+    /// The deepest level whose directories are emptied in place. The top directory is level 1. The remover first moves
+    /// a deeper directory into the top directory.
     static let deepest = 32
 
     private var moved: UInt64 = 0
@@ -104,7 +104,7 @@ struct TreeRemover {
         }
     }
 
-    /// Opens the directory `name`, refusing a mount point with `EBUSY`.
+    /// Opens the directory `name` in the directory open at `parent`. Throws `EBUSY` if `name` is a mount point.
     private func open(_ name: [UInt8], in parent: Int32) throws(Errno) -> OwnedDescriptor {
         do {
             return OwnedDescriptor(taking: try Sys.call(name) { rv_open_child_directory(parent, $0) })

@@ -46,12 +46,12 @@ extension Sys {
         _ = try call(path) { unlinkat(directory, $0, AT_REMOVEDIR) }
     }
 
-    /// Renames `source` to `target` atomically (renameat2(2)). Replaces an existing `target`; with `replacing: false`,
-    /// throws `EEXIST` instead.
+    /// Renames `source` to `target` atomically (renameat2(2)). If `target` already exists, the value of `replacing`
+    /// decides: true replaces the existing file, false throws `EEXIST`.
     ///
     /// - Parameters:
     ///   - directory: the open directory that a relative `source` starts from.
-    ///   - targetAt: the same for `target`.
+    ///   - targetAt: the open directory that a relative `target` starts from.
     public static func rename(
         _ source: some PathName, to target: some PathName, replacing: Bool = true,
         at directory: Int32 = currentDirectory, targetAt: Int32 = currentDirectory
@@ -59,7 +59,7 @@ extension Sys {
         try call(source, target) { rv_renameat(directory, $0, targetAt, $1, replacing ? 0 : 1) }
     }
 
-    /// Creates a symbolic link at `path` to `target` (symlinkat(2)).
+    /// Creates a symbolic link at `path` that points to `target` (symlinkat(2)).
     public static func symlink(
         _ target: some PathName, path: some PathName, at directory: Int32 = currentDirectory
     ) throws(Errno) {
@@ -114,7 +114,7 @@ struct DirectoryReader {
     // An entry takes at most 280 bytes, so the buffer holds at least 100 entries.
     private var buffer = [UInt8](repeating: 0, count: 32 << 10)
 
-    /// Returns the next entries, including `.` and `..`; an empty array at the end.
+    /// Returns the next entries of the open directory `descriptor`, including `.` and `..`; an empty array at the end.
     mutating func next(_ descriptor: Int32) throws(Errno) -> [DirectoryEntry] {
         let count = try buffer.withUnsafeMutableBytesTyped { (bytes) throws(Errno) in
             try Sys.call { rv_getdents(descriptor, bytes.baseAddress, bytes.count) }

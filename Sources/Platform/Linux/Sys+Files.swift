@@ -31,8 +31,8 @@ extension Sys {
         }
     }
 
-    /// Reads at `offset` (pread(2)). Returns the number of bytes read. It is less than requested only at the end of the
-    /// file or after a signal.
+    /// Reads at `offset` (pread(2)). Returns the number of bytes read. This number is smaller than the buffer only at
+    /// the end of the file or after a signal.
     public static func pread(
         _ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
     ) throws(Errno) -> Int {
@@ -87,7 +87,7 @@ extension Sys {
         _ = try call { Glibc.fsync(descriptor) }
     }
 
-    /// Waits until created, renamed and removed entries of the directory `path` are on the disk (fsync(2)).
+    /// Waits until all earlier changes to the entries of the directory `path` are on the disk (fsync(2)).
     public static func syncDirectory(_ path: some PathName) throws(Errno) {
         let directory = try open(path, [.readOnly, .directory])
         try fsync(directory.raw)
@@ -101,14 +101,14 @@ extension Sys {
     }
 
     /// Turns `count` bytes at `offset` into a hole (fallocate(2) with `FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE`).
-    /// They then read as zeros, and the blocks that lie entirely in the range are freed.
+    /// The bytes then read as zeros, and the file system frees the blocks that lie entirely in the range.
     public static func punchHole(_ descriptor: Int32, at offset: UInt64, count: UInt64) throws(Errno) {
         guard let offset = Int(exactly: offset), let count = Int(exactly: count) else { throw .invalidArgument }
         _ = try call { rv_punch_hole(descriptor, offset, count) }
     }
 
-    /// Tries to lock an open file (flock(2)) without waiting. Returns true if the file is now locked. The kernel
-    /// releases the lock when `descriptor` and all its duplicates, also those in child processes, are closed.
+    /// Tries to lock an open file (flock(2)) without waiting. Returns true if this call locked the file. The kernel
+    /// releases the lock when `descriptor` and all its duplicates are closed, also the duplicates in child processes.
     ///
     /// - Parameter exclusive: true for an exclusive lock, false for a shared lock.
     public static func tryLock(_ descriptor: Int32, exclusive: Bool = true) throws(Errno) -> Bool {
@@ -120,18 +120,19 @@ extension Sys {
         }
     }
 
-    /// Releases a lock from ``tryLock(_:exclusive:)`` (`LOCK_UN`). This works even if a forked child that has not yet
-    /// called exec still holds a duplicate of the descriptor.
+    /// Releases a lock from ``tryLock(_:exclusive:)`` (`LOCK_UN`), even if duplicates of `descriptor` are still open.
+    /// For example, a forked child that has not yet called exec has such a duplicate.
     public static func unlock(_ descriptor: Int32) throws(Errno) {
         _ = try call { rv_flock(descriptor, LOCK_UN) }
     }
 
-    /// Creates an anonymous file in memory (memfd_create(2)). Its `name` appears only in /proc.
+    /// Creates an anonymous file in memory (memfd_create(2)). `name` appears only in /proc.
     public static func memoryFile(_ name: some PathName) throws(Errno) -> OwnedDescriptor {
         OwnedDescriptor(taking: try call(name) { rv_memfd_create($0) })
     }
 
-    /// Reads a whole file, even one of unknown size (as in /proc). Throws `EFBIG` if it has more than `limit` bytes.
+    /// Reads a whole file, even a file of unknown size (as in /proc). Throws `EFBIG` if the file has more than `limit`
+    /// bytes.
     public static func readFile(
         _ path: some PathName, limit: Int, at directory: Int32 = currentDirectory
     ) throws(Errno) -> [UInt8] {

@@ -28,17 +28,16 @@ extension Sys {
         return FileStatus(status)
     }
 
-    /// Returns the file's creation time in nanoseconds since 1970; 0 if the file system does not record it, the kernel
-    /// lacks statx(2), or a seccomp filter forbids it.
+    /// Returns the file's creation time in nanoseconds since 1970. Returns 0 if the file system does not record this
+    /// time, the kernel lacks statx(2), or a seccomp filter forbids statx(2).
     ///
-    /// The time never changes. Together with the inode number, it distinguishes a file from an earlier file with the
-    /// same number.
+    /// A file's creation time never changes. It distinguishes the file from an earlier file with the same inode number.
     public static func birthTime(_ descriptor: Int32) throws(Errno) -> UInt64 {
         UInt64(try call { rv_birth_time(descriptor) })
     }
 
-    /// Returns true if `path` exists, even if it is a dangling symbolic link. Returns false after `ENOENT` and
-    /// `ENOTDIR`; throws any other error.
+    /// Returns true if `path` exists, even as a dangling symbolic link. Returns false after the errors `ENOENT` and
+    /// `ENOTDIR`. Throws any other error.
     public static func exists(_ path: some PathName, at directory: Int32 = currentDirectory) throws(Errno) -> Bool {
         do {
             _ = try lstat(path, at: directory)

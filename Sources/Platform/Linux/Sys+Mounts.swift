@@ -24,7 +24,8 @@ public struct UnmountFlags: OptionSet, Sendable {
         self.rawValue = rawValue
     }
 
-    /// `MNT_FORCE`: unmounts by force. For FUSE, the kernel aborts the connection, and pending requests fail.
+    /// `MNT_FORCE`: unmounts by force. If the file system is FUSE, the kernel aborts the connection, and pending
+    /// requests fail.
     public static let force = UnmountFlags(rawValue: 1)
     /// `MNT_DETACH`: detaches the file system from the mount point at once. The kernel frees the file system after its
     /// last use.

@@ -4,14 +4,15 @@ import SystemPackage
 
 /// Thin, typed wrappers of system calls. They retry after `EINTR`, and throw the `Errno` of a failure.
 ///
-/// A wrapper reads `errno` right after the call, before any Swift object can be released: a deallocation may make a
-/// call that overwrites it. A path that contains a NUL throws `EINVAL` and never reaches the kernel truncated. Every
-/// descriptor is opened with `O_CLOEXEC`. A parameter `at` is the open directory that relative paths start from.
+/// A wrapper reads `errno` right after the call, before Swift can release an object: a deallocation may make a system
+/// call that overwrites `errno`. If a path contains a NUL, the wrapper throws `EINVAL`, because the kernel would cut
+/// the path at the NUL. The wrappers open every descriptor with `O_CLOEXEC`. A parameter `at` is the open directory
+/// that relative paths start from.
 public enum Sys {
     /// The value of `at` for the process's working directory (`AT_FDCWD`).
     public static let currentDirectory: Int32 = AT_FDCWD
 
-    /// Calls `body`, and repeats it while a signal interrupts it.
+    /// Calls `body`, and repeats the call while a signal interrupts it. Throws the `errno` of any other failure.
     @inline(__always)
     static func call<Value: FixedWidthInteger & SignedInteger>(_ body: () -> Value) throws(Errno) -> Value {
         while true {
@@ -22,7 +23,7 @@ public enum Sys {
         }
     }
 
-    /// Calls `body` like ``call(_:)``, with `path` as a C string.
+    /// Calls `body` with `path` as a C string, like ``call(_:)``.
     @inline(__always)
     static func call<Value: FixedWidthInteger & SignedInteger>(
         _ path: some PathName, _ body: (UnsafePointer<CChar>) -> Value
@@ -40,7 +41,7 @@ public enum Sys {
         return value
     }
 
-    /// Calls `body` like ``call(_:_:)``, with two paths.
+    /// Calls `body` with two paths as C strings, like ``call(_:)``.
     static func call(
         _ first: some PathName, _ second: some PathName,
         _ body: (UnsafePointer<CChar>, UnsafePointer<CChar>) -> Int32

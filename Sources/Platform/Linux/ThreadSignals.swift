@@ -1,16 +1,15 @@
 import Glibc
 import SystemPackage
 
-/// The pending signals of a thread, and those that it blocks, ignores or catches (proc_pid_status(5)).
+/// The pending signals of a thread, and the signals that the thread blocks, ignores or catches (proc_pid_status(5)).
 public struct ThreadSignals: Sendable, Equatable {
-    /// The set of pending signals. In this set and the others below, the lowest bit stands for signal 1.
+    /// The set of pending signals. In this and the next three sets, the lowest bit stands for signal 1.
     private var pending: UInt64 = 0
     private var blocked: UInt64 = 0
     private var ignored: UInt64 = 0
     private var caught: UInt64 = 0
 
-    /// The signals whose default action does not end the process. By default, the kernel ignores them, or stops or
-    /// continues the process.
+    /// The signals whose default action does not end the process.
     private static let harmless = [SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU]
         .reduce(into: UInt64(0)) { $0 |= 1 << UInt64($1 - 1) }
 
@@ -37,6 +36,6 @@ public struct ThreadSignals: Sendable, Equatable {
         }
     }
 
-    /// True if a pending signal is about to end the process.
+    /// True if a pending signal is about to end the process: the thread does not block, ignore or catch the signal.
     public var areFatal: Bool { pending & ~blocked & ~ignored & ~caught & ~Self.harmless != 0 }
 }

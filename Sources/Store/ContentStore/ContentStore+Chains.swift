@@ -6,21 +6,22 @@ import SystemPackage
 extension ContentStore {
     /// Returns the merged tree of the chain `key`, opened once and shared; `nil` if there is no usable tree.
     ///
-    /// The tree's `deviceTags` are the keys of its layers, bottom first. So a chain can be mounted from the
-    /// store alone, without the registry.
+    /// The tree's `deviceTags` are the ``LayerKey/id``s of the chain's layers, bottom first. So the node can mount the
+    /// chain from the store alone, without the registry.
     public func chain(_ key: ChainKey) throws(ContentStoreError) -> TreeImage? {
         try chains.value(key.id) { () throws(ContentStoreError) in try openChain(key) }
     }
 
-    /// Opens the file of the merged tree of the chain `key`, read-only, to pass the descriptor to another process.
+    /// Opens the file with the merged tree of the chain `key` for reading. Use this to pass the file to another
+    /// process.
     ///
     /// - Throws: `.io` if there is no such file.
     public func openTree(ofChain key: ChainKey) throws(ContentStoreError) -> OwnedDescriptor {
         try StoredLayer.open(chainDirectory(key) + "/tree.erofs")
     }
 
-    /// Stores the merged tree of the chain `key` and opens it. If a usable tree is already stored, the store returns
-    /// that one and ignores `tree`.
+    /// Stores the merged tree of the chain `key`, and opens the tree. If the store already has a usable tree for `key`,
+    /// this function returns the stored tree and ignores `tree`.
     ///
     /// - Throws: `.badIndex` if `tree` cannot be read back; `.noSpace`, `.readOnly`, `.io`.
     public func installChain(_ key: ChainKey, tree: [UInt8]) throws(ContentStoreError) -> TreeImage {
@@ -41,7 +42,7 @@ extension ContentStore {
         return chain
     }
 
-    /// Returns the merged tree of a chain as an EROFS image whose `deviceTags` are the keys of its layers.
+    /// Returns the merged tree of a chain as an EROFS image. Its `deviceTags` are the ``LayerKey/id``s of `layers`.
     ///
     /// - Parameter layers: the chain's layers, bottom first.
     public static func mergedTree(of layers: [StoredLayer]) throws(LayerIndexError) -> [UInt8] {
@@ -53,7 +54,7 @@ extension ContentStore {
         try digests(in: "chains").map(ChainKey.init(id:))
     }
 
-    /// Removes the tree of the chain `key`, if there is one. Holders of the open tree can keep using it.
+    /// Removes the tree of the chain `key`, if there is one. Code that has the tree open can still use it.
     public func removeChain(_ key: ChainKey) throws(ContentStoreError) {
         try chains.removing(key.id) { (_) throws(ContentStoreError) in try remove(chainDirectory(key)) }
     }

@@ -4,11 +4,12 @@ import SystemPackage
 
 /// The layers that the store finds on the disk when it opens.
 extension ContentStore {
-    /// The size limit of a file with a key, in bytes. A repository's name has at most 255 characters.
+    /// The maximum size of a layer's `key` file in bytes. The longest part of a key is the name of a repository, at
+    /// most 255 characters.
     private static let maximumKey = 1024
 
-    /// Reads the keys of all layers. Quarantines directories without a readable key, or with a key that does not match
-    /// the directory's name.
+    /// Reads the keys of all layers on the disk into ``keys``. Quarantines a directory if it has no readable key, or if
+    /// its name is not the ID of its key.
     func findLayers() throws(ContentStoreError) {
         var found: [Digest: Set<LayerKey>] = [:]
         for id in try digests(in: "layers") {
@@ -37,8 +38,8 @@ extension ContentStore {
     /// Converts a store of version 0.1, whose layers are in `blobs/<digest>` and have no keys. Each layer receives a
     /// key with the pin ``LayerKey/Pin/inherited``, and moves to the directory of that key.
     ///
-    /// Removes the merged trees, because they name their layers by blob. The trees are merged again when their chains
-    /// are mounted. After a crash, the next opening of the store continues the conversion.
+    /// Removes the old merged trees, because they name layers by blob digest instead of key. The node merges a tree
+    /// again when it mounts the chain. After a crash, the next opening of the store continues the conversion.
     func adoptLayersWithoutKeys() throws(ContentStoreError) {
         let old = root + "/blobs"
         let exists = try ContentStoreError.wrapping("cannot look at \(old)") { () throws(Errno) in
@@ -67,7 +68,8 @@ extension ContentStore {
         try remove(old)
     }
 
-    /// Returns the digests that entries of `part` have as names.
+    /// Returns the digests in the names of the entries of `part`, a subdirectory of the store. Skips names that are not
+    /// digests.
     func digests(in part: String) throws(ContentStoreError) -> [Digest] {
         try ContentStoreError.wrapping("cannot list \(root)/\(part)") { () throws(Errno) in
             try Sys.list("\(root)/\(part)").compactMap { Digest(hex: $0.name) }

@@ -5,7 +5,7 @@ import SystemPackage
 extension ContentStore {
     /// The disk usage of one layer or chain.
     public struct Usage: Sendable, Equatable {
-        /// The identifier in the layer's or the chain's key.
+        /// The layer's ``LayerKey/id`` or the chain's ``ChainKey/id``.
         public let id: Digest
         /// The bytes allocated on the disk, without holes.
         public let allocatedBytes: UInt64
@@ -46,8 +46,8 @@ extension ContentStore {
         }
     }
 
-    /// Removes `directory` with its contents. First renames it into `installing`, so that no reader sees it partly
-    /// removed. Does nothing if it does not exist.
+    /// Removes `directory` with its contents, if it exists. First renames the directory into `installing`, so that no
+    /// reader sees a partly removed directory.
     func remove(_ directory: String) throws(ContentStoreError) {
         try ContentStoreError.wrapping("cannot remove \(directory)") { () throws(Errno) in
             guard try Sys.exists(directory) else { return }
@@ -57,8 +57,8 @@ extension ContentStore {
         }
     }
 
-    /// Removes leftovers of interrupted installs and removals. Quarantines entries of `layers` and `chains` whose names
-    /// are not digests.
+    /// Removes what interrupted installs and removals left in `installing`. Quarantines entries of `layers` and
+    /// `chains` whose names are not digests.
     func clean() throws(ContentStoreError) {
         let installing = root + "/installing"
         try ContentStoreError.wrapping("cannot empty \(installing)") { () throws(Errno) in

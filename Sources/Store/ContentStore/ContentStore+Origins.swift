@@ -4,15 +4,16 @@ import SystemPackage
 
 /// The origins of layers.
 ///
-/// An origin is a short record of where a layer's index came from. Only a layer whose index this node did not build
-/// from the blob itself has one. An audit later compares the complete layer with its image. The store keeps the origin
-/// beside the index until the audit succeeds. A layer that fails the audit is refused: callers must not install or use
-/// it again.
+/// An origin is a short record of where a layer's index came from. A layer has an origin if a streaming artifact
+/// described the layer and audits are enabled. The audit later compares the complete layer with its image. The store
+/// keeps the origin beside the index until the audit succeeds. A layer that fails the audit is refused: callers must
+/// not install or use the layer again.
 extension ContentStore {
-    /// The size limit of an origin file, in bytes.
+    /// The maximum size of an origin in bytes.
     private static let maximumOrigin = 4096
 
-    /// Returns the origin that the layer was installed with; `nil` if there was none or the audit has succeeded.
+    /// Returns the origin that the layer was installed with. Returns `nil` if there was no origin, or if the audit has
+    /// succeeded.
     public func origin(of layer: StoredLayer) throws(ContentStoreError) -> [UInt8]? {
         let path = layerDirectory(layer.key) + "/origin"
         do throws(Errno) {
@@ -36,8 +37,8 @@ extension ContentStore {
         }
     }
 
-    /// Marks a layer as refused, because it failed its audit. Callers check ``isRefused(_:)`` before they use a layer.
-    /// Current users are not interrupted.
+    /// Marks a layer as refused, because the layer failed its audit. Callers check ``isRefused(_:)`` before they open a
+    /// layer. An open layer stays usable.
     public func refuse(_ key: LayerKey) throws(ContentStoreError) {
         let path = refusal(of: key)
         try ContentStoreError.wrapping("cannot write \(path)") { () throws(Errno) in

@@ -7,11 +7,11 @@ import SystemPackage
 ///
 /// ```
 /// lock                           the lock of the running process
-/// layers/<key>/key               the layer's ``LayerKey`` in words
+/// layers/<key>/key               the layer's ``LayerKey`` as text
 /// layers/<key>/tree.erofs        the layer's tree        (LayerIndex describes the format)
 /// layers/<key>/chunks            its chunk table         (likewise)
-/// layers/<key>/content           its content space: the bytes of its files, end to end, as a sparse file. A hole is
-///                                zeros or has not been fetched
+/// layers/<key>/content           its content space: the bytes of its files, end to end, as a sparse file. A hole holds
+///                                zeros, or bytes that are not fetched yet
 /// layers/<key>/present           one bit per chunk: set if `content` has the chunk   (``PresenceFormat``)
 /// layers/<key>/windows           data for decoding from the middle of a DEFLATE stream, if needed   (``WindowsFile``)
 /// layers/<key>/origin            where the index came from, until an audit succeeds   (``origin(of:)``)
@@ -31,13 +31,14 @@ import SystemPackage
 public final class ContentStore: Sendable {
     /// Options of a store.
     public struct Options: Sendable {
-        /// True for a temporary store, from which no snapshot is mounted. Its root may lie in memory (tmpfs) or on an
-        /// overlay.
+        /// True for a temporary store, from which no snapshot is mounted. The root of a temporary store may lie in
+        /// memory (tmpfs) or on an overlay.
         public var isScratch = false
-        /// The identifier of the machine's current boot; `nil` asks the kernel. Tests set it to simulate a crash of the
-        /// machine.
+        /// The identifier of the machine's current boot; `nil` to ask the kernel. Tests set another identifier to
+        /// simulate a crash of the machine.
         public var bootIdentifier: String?
-        /// The callback for reports of unusable files and directories. It runs on the thread that found the file.
+        /// The callback for reports of unusable files and directories. It runs on the thread that found the file or
+        /// directory.
         public var report: @Sendable (QuarantinedFile) -> Void = { _ in }
 
         public init() {}
@@ -90,18 +91,18 @@ public final class ContentStore: Sendable {
         try layers.value(key.id) { () throws(ContentStoreError) in try openLayer(key) }
     }
 
-    /// Returns the keys of all layers on the disk that have this blob, in a fixed order. Does not touch the disk.
+    /// Returns the keys of all stored layers with this blob, in a fixed order. Reads only memory.
     public func keys(ofBlob blob: Digest) -> [LayerKey] {
         keys.withLock { $0[blob] ?? [] }.sorted { $0.id < $1.id }
     }
 
-    /// Returns the keys of all layers on the disk. Does not touch the disk.
+    /// Returns the keys of all stored layers. Reads only memory.
     public var allKeys: [LayerKey] { keys.withLock { $0.values.flatMap { $0 } } }
 
-    /// Stores the index of the layer `key` with empty content, and opens the layer. If a usable index is already
-    /// stored, the store returns that layer and ignores `index`.
+    /// Stores the index of the layer `key` with empty content, and opens the layer. If the store already has a usable
+    /// index for `key`, this function returns the stored layer and ignores `index`.
     ///
-    /// Several threads may install the same layer at once, and a crash at any point does no harm.
+    /// Several threads may install the same layer at once. After a crash, the layer is stored completely or not at all.
     ///
     /// - Parameter origin: a record of where the index came from, for a later audit; `nil` for no audit. At most 4096
     ///   bytes. See ``origin(of:)``.
@@ -133,7 +134,8 @@ public final class ContentStore: Sendable {
         return try openOrQuarantine(directory) { try opener(key, directory).open() }
     }
 
-    /// Returns the result of `body` for `directory`; `nil` if the directory is absent or had to be quarantined.
+    /// Returns the result of `body`, which opens `directory`. Returns `nil` if the directory is absent. Also returns
+    /// `nil` if `body` throws ``LayerOpener/Damage``, and then quarantines the directory.
     func openOrQuarantine<Value>(
         _ directory: String, _ body: () throws -> Value
     ) throws(ContentStoreError) -> Value? {
@@ -151,8 +153,8 @@ public final class ContentStore: Sendable {
         }
     }
 
-    /// Runs `body`. Converts a ``LayerOpener/Damage`` that it throws to `.badIndex`, because the bad data came from the
-    /// caller. `what` names the data in the message.
+    /// Returns the result of `body`, which opens data from the caller. Turns a ``LayerOpener/Damage`` from `body` into
+    /// `.badIndex`. `what` names the data in the message.
     static func orBadIndex<Value>(
         _ what: String, _ body: () throws -> Value
     ) throws(ContentStoreError) -> Value {
@@ -173,8 +175,7 @@ public final class ContentStore: Sendable {
 
     // MARK: Installation
 
-    /// Runs `body` to fill a new directory. Then flushes the directory to the disk and renames it to `target` in one
-    /// step.
+    /// Runs `body` to fill a new directory. Then flushes the new directory to the disk, and renames it to `target`.
     func installNew(
         at target: String, _ body: (_ directory: String) throws(ContentStoreError) -> Void
     ) throws(ContentStoreError) {

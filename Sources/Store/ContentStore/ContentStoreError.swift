@@ -16,12 +16,12 @@ public enum ContentStoreErrorCode: Hashable, Sendable {
     case readOnly
     /// The disk failed, or the kernel rejected a call.
     case io
-    /// The disk cannot return the bytes of a present chunk: drop the chunk and fetch it again.
+    /// The disk cannot return the bytes of a present chunk. Drop the chunk and fetch it again.
     case damaged
     /// The caller's index belongs to another blob, or the store cannot read back the caller's index or merged tree.
     case badIndex
-    /// The layer has no chunk with this number, the given bytes do not have the chunk's length, or the given boot
-    /// identifier is not 36 characters long.
+    /// An argument is invalid: the layer has no chunk with the given number, the given bytes do not have the chunk's
+    /// length, or the given boot identifier does not have 36 characters.
     case outOfRange
     /// The layer is open and cannot be removed now.
     case inUse

@@ -6,9 +6,9 @@ import SystemPackage
 enum FileSystemCheck {
     /// Throws `.unsuitableFileSystem`, with advice, if `root` cannot hold the store.
     ///
-    /// The check rejects unsuitable kinds of file systems by their magic number. On any other kind, it writes a sparse
-    /// test file to see if holes take disk space. If they did, each layer would occupy its full size on the disk before
-    /// any content is fetched.
+    /// The check rejects unsuitable kinds of file systems by their magic number. On any other kind, it writes a test
+    /// file with holes, and fails if the holes take disk space. If holes took disk space, each layer would occupy its
+    /// full size before the node has fetched any content.
     ///
     /// - Parameter isScratch: true to accept a file system in memory or an overlay; see
     ///   ``ContentStore/Options/isScratch``.
@@ -46,7 +46,8 @@ enum FileSystemCheck {
         }
     }
 
-    /// Returns true if a file of 4 MiB with one block of data in its middle allocates less than 2 MiB.
+    /// Writes a file of 4 MiB with one block of data in its middle. Returns true if the file takes less than 2 MiB on
+    /// the disk.
     private static func keepsHoles(_ path: String) throws(Errno) -> Bool {
         let file = try Sys.open(path, [.readWrite, .create, .truncate, .noFollow])
         let outcome: Result<Bool, Errno>

@@ -7,23 +7,24 @@ public import Base
 public struct LayerKey: Sendable {
     /// The reason to believe a layer's index.
     public enum Pin: Hashable, Sendable {
-        /// The table of contents has this digest, which manifests state for the blob, and the blob has this size in
-        /// bytes. All images whose manifests state the same digest and size share the layer.
+        /// Manifests state this digest for the blob's table of contents, and this size for the blob in bytes. All
+        /// images whose manifests state the same digest and size share the layer.
         case tableOfContents(Digest, size: UInt64)
-        /// The index with this digest is part of a streaming artifact in `repository`. Only images of the repository
+        /// The index with this digest is part of a streaming artifact in `repository`. Only images of `repository`
         /// share the layer.
         case index(Digest, repository: String)
-        /// Nothing vouches for the table of contents, and the configuration allows that. Only images of the repository
-        /// share the layer.
+        /// Nothing vouches for the blob's table of contents, and the configuration allows that. Only images of
+        /// `repository` share the layer.
         case unverified(repository: String)
-        /// The layer was stored before layers had pins. Only chains from that time use it.
+        /// A version of the store without pins stored the layer. Only chains from that time use the layer.
         case inherited
     }
 
     /// The digest of the layer's blob.
     public let blob: Digest
     public let pin: Pin
-    /// The SHA-256 of ``description``. It names the layer's directory, and stands for the layer in merged trees.
+    /// The SHA-256 of ``description``. This digest names the layer's directory, and stands for the layer in merged
+    /// trees.
     public let id: Digest
 
     public init(_ blob: Digest, _ pin: Pin) {
@@ -68,7 +69,7 @@ extension LayerKey: Hashable {
 }
 
 extension LayerKey: CustomStringConvertible {
-    /// The digest and the pin in words. The store keeps this text beside the layer.
+    /// The blob's digest and the pin as text. The store keeps this text in the layer's `key` file.
     public var description: String { Self.text(blob, pin) }
 }
 
@@ -80,7 +81,7 @@ public struct ChainKey: Hashable, Sendable, CustomStringConvertible {
     /// The hash. It names the chain's directory.
     public let id: Digest
 
-    /// Reads the key of a chain that was recorded with this hash.
+    /// Restores a key from its hash, for example from the database or from the name of a chain's directory.
     public init(id: Digest) {
         self.id = id
     }

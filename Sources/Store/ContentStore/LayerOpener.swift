@@ -3,13 +3,14 @@ import LayerIndex
 import Linux
 import SystemPackage
 
-/// The opener of a layer's files. It checks each file, and rejects or replaces those that a crash or the disk damaged.
+/// The opener of a layer's files. It checks each file, and rejects or replaces a file that a crash or the disk damaged.
 struct LayerOpener {
-    /// The reason why a layer's directory is unusable. The store quarantines the directory, and the layer is installed
-    /// again.
+    /// The reason why a layer's directory is unusable. The store quarantines the directory and treats the layer as
+    /// absent.
     struct Damage: Error {
         let reason: String
-        /// True if the index is good and only the content or presence file is damaged.
+        /// True if the index is good and only the content or presence file is damaged. The opener then replaces these
+        /// files.
         var sparesIndex = false
     }
 
@@ -50,8 +51,8 @@ struct LayerOpener {
 
     /// Maps one of the store's files, adds its bytes to `hasher`, and returns the result of `body` for the mapping.
     ///
-    /// - Throws: `Damage` if the file is bad; `ContentStoreError` for any other failure, such as a lack of memory or
-    ///   file descriptors.
+    /// - Throws: `Damage` if the file is missing, unreadable or invalid; `ContentStoreError` for any other failure,
+    ///   such as a lack of memory or file descriptors.
     static func readable<Value>(
         _ path: String, hashing hasher: inout DigestHasher, _ body: (MappedFile) throws -> Value
     ) throws -> Value {
@@ -89,10 +90,11 @@ struct LayerOpener {
 
     // MARK: Content and presence
 
-    /// Opens an installed layer. If its content and presence files cannot be trusted, reports them, removes or
-    /// quarantines them, and creates empty ones.
+    /// Opens an installed layer. If the content and presence files cannot be trusted, reports them, discards them, and
+    /// creates empty files instead.
     ///
-    /// - Throws: `Damage` if the tree or the chunk table is bad; `ContentStoreError` for any other failure.
+    /// - Throws: `Damage` if the tree or the chunk table is missing or damaged; `ContentStoreError` for any other
+    ///   failure.
     func open() throws -> StoredLayer {
         let index = try index()
         do {
@@ -108,7 +110,7 @@ struct LayerOpener {
         }
     }
 
-    /// Creates the content and presence files of a new layer, and waits for the disk.
+    /// Creates empty content and presence files for a layer, and waits until they are on the disk.
     func create(_ index: Index) throws(ContentStoreError) {
         try ContentStoreError.wrapping("cannot make the content of \(digest)") { () throws(Errno) in
             let content = try Sys.open(contentPath, [.readWrite, .create, .exclusive, .noFollow])
@@ -124,7 +126,7 @@ struct LayerOpener {
         }
     }
 
-    /// Discards the content and presence files, and creates empty ones.
+    /// Removes or quarantines the content and presence files, and creates empty files instead.
     private func startOver(_ index: Index, reason: String) throws(ContentStoreError) {
         // Remove the presence file first: if the process dies here, content without a presence file is never trusted.
         try shelf.move(presentPath, reason: reason)
@@ -225,9 +227,9 @@ struct LayerOpener {
         }
     }
 
-    /// Opens the log of gaps, the decoded bytes outside all chunks. Returns `nil` if the log cannot be opened, or if
-    /// the layer needs no audit, because it has no origin (a record of where its index came from). An audit without the
-    /// log fetches the whole blob from the registry.
+    /// Opens the log of gaps, the decoded bytes outside all chunks. Returns `nil` if the layer has no `origin` file,
+    /// because only a layer with this file needs an audit. Also returns `nil` if the log cannot be opened. An audit
+    /// without the log fetches the whole blob from the registry.
     private func gaps(_ chunks: ChunkTable) -> TarSplitLog? {
         guard (try? Sys.exists(directory + "/origin")) == true else { return nil }
         return try? TarSplitLog(path: directory + "/gaps", extentCount: chunks.extentCount)

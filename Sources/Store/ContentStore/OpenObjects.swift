@@ -8,7 +8,7 @@ final class OpenObjects<Value: AnyObject & Sendable>: Sendable {
     }
 
     private let known = Guarded<[Digest: Weak]>([:])
-    /// The locks for opening and removing, one per digest. The thread that holds one may wait for the disk.
+    /// The locks for opening and removing, one per digest. A thread may wait for the disk while it holds such a lock.
     private let gate = KeyedLock<Digest>()
 
     init() {}
@@ -34,8 +34,8 @@ final class OpenObjects<Value: AnyObject & Sendable>: Sendable {
         }
     }
 
-    /// Runs `body` while no other thread opens or removes `key`. Then removes `key` from the table, unless `body`
-    /// threw.
+    /// Runs `body` while no other thread opens or removes the object of `key`. Then forgets the open object, unless
+    /// `body` threw.
     ///
     /// - Parameter body: receives the open object; `nil` if there is none.
     func removing<Result>(

@@ -10,46 +10,48 @@ import SystemPackage
 /// reads as the bytes whose digest was checked.* Three places hold bits: memory, this file's live area, and its two
 /// slots, each with room for one saved copy of the bits (``PresenceFormat``).
 ///
-/// 1. **Memory.** A bit is set after pwrite(2) of the verified bytes has returned, so every later pread(2) sees them.
-///    Only a chunk of zeros needs no write, because a hole reads as zeros. The bytes of a chunk whose bit is set never
-///    change. A second publication writes nothing, and a dropped chunk can only be written again with bytes of the same
-///    digest.
+/// 1. **Memory.** A bit is set after pwrite(2) of the verified bytes has returned, so a reader that sees the bit also
+///    reads these bytes. Only a chunk of zeros needs no write, because a hole reads as zeros. The bytes of a chunk
+///    whose bit is set never change. A second publication writes nothing, and a dropped chunk can only be written again
+///    with bytes of the same digest.
 /// 2. **Live area.** After a word of bits has changed in memory, the process copies the word here. A lock orders the
-///    copies, so that an older value cannot overwrite a newer one. The live area is trusted only if the session block
-///    names the running boot. Within one boot, the page cache outlives the process, so the content file and this file
-///    return what was written to them. A process that is killed after it wrote a chunk and before it copied the word
-///    leaves that chunk unmarked. The chunk is fetched again.
+///    copies, so that an older value cannot overwrite a newer one. The live area is trusted only if the session block,
+///    the part of this file with a boot ID, names the running boot. Within one boot, the page cache outlives the
+///    process, so the content file and this file return what was written to them. If a process dies between writing a
+///    chunk and copying the word, the chunk stays unmarked. The node then fetches the chunk again.
 /// 3. **Slots.** A slot is good if its checksum is correct. The last good slot is the one with the highest generation.
 ///    ``StoredLayer/makeDurable()`` *first* takes a snapshot of the bits, then calls fdatasync(2) on the content. Then
 ///    it writes the snapshot into the *other* slot, with the next generation and a checksum. Last, it calls
 ///    fdatasync(2) on this file. So a good slot names only chunks whose bytes reached the disk before the slot did. A
 ///    power failure during the write leaves the last good slot intact, because it lies in other blocks. After a crash
 ///    of the machine the boot ID differs. Then only the last good slot is trusted.
-/// 4. **Opening after a crash of the machine** first writes the trusted bits over the live area. Then it writes the new
-///    boot ID into the session block. A process that dies between the two writes leaves the old boot ID, and the next
-///    opening repeats both.
-/// 5. **Bytes that go away**, because somebody shortened the content file or, in the future, because of eviction. The
-///    bits of their chunks must be cleared in every trusted place before the range is reused: first in memory, then in
-///    the live area, then in *both* slots, durably. Only then may the file be extended or a hole be punched.
-///    ``retract(_:_:)`` clears the live area and the slots. A read that saw a bit set may still be running when the bit
-///    is cleared in memory. Eviction must also wait for the end of such reads. Dropping an unreadable chunk needs none
-///    of this: its range holds the right bytes or cannot be read.
+/// 4. **Opening after a crash of the machine.** The store first writes the trusted bits over the live area. Then it
+///    writes the new boot ID into the session block. A process that dies between the two writes leaves the old boot ID.
+///    The next opening then repeats both writes.
+/// 5. **Bytes that go away.** Somebody may shorten the content file. In the future, eviction will remove bytes, too.
+///    The bits of the affected chunks must be cleared in every trusted place: first in memory, then in the live area,
+///    then in *both* slots, durably. Only then may the store extend the file or punch a hole. ``retract(_:_:)`` clears
+///    the live area and the slots. A read that saw a bit set may still be running when the bit is cleared in memory.
+///    Eviction must also wait for the end of such reads. Dropping an unreadable chunk needs none of these steps: the
+///    chunk's range holds the right bytes or cannot be read.
 /// 6. **Another file under the same name.** The header names the content file by inode number and birth time, and the
 ///    slots' checksum covers the header. If the content file was replaced, or the presence file comes from elsewhere,
 ///    no bit is trusted.
-/// 7. **A failed write-back.** The kernel reports it once, at the next fdatasync(2). ``StoredLayer/makeDurable()`` then
-///    clears every bit that no slot confirms, because the kernel does not say which pages it lost.
+/// 7. **A failed write-back.** The kernel reports the failure once, at the next fdatasync(2).
+///    ``StoredLayer/makeDurable()`` then clears every bit that is not set in the last good slot, because the kernel
+///    does not say which pages it lost.
 ///
 /// This design cannot detect content that somebody else, or the disk, changed in place without an error. Nor can it
 /// detect a page that a failed write-back lost, if the page is read again before any fdatasync(2) reports the failure.
 final class PresenceFile: Sendable {
     let format: PresenceFormat
     private let file: OwnedDescriptor
-    /// The lock for copies to the live area. Each copy is a short pwrite(2) into the page cache. It is the only system
-    /// call that this module makes under a `Guarded` lock: the bits are correct only if the copies stay in order.
+    /// The lock for copies to the live area. Each copy is a short pwrite(2) into the page cache. The module makes no
+    /// other system call under a `Guarded` lock. This call needs the lock: the live area is correct only if the copies
+    /// stay in order.
     ///
-    /// The value is the number of copies, which nobody reads. A value of type `Void` would have no size: it would share
-    /// its address with the next field of `Guarded`, and ThreadSanitizer would report a race.
+    /// The value counts the copies; nobody reads it. A value of type `Void` would have no size. It would share its
+    /// address with the next field of `Guarded`, and ThreadSanitizer would report a race.
     private let liveCopies = Guarded(UInt64(0))
 
     init(format: PresenceFormat, file: consuming OwnedDescriptor) {
@@ -92,7 +94,8 @@ final class PresenceFile: Sendable {
         return Loaded(words: live, durable: durable, slots: slots, sameBoot: true)
     }
 
-    /// Returns the bits of the last good slot; empty if there is no good slot or it is unreadable.
+    /// Returns the bits of the last good slot. Returns an empty array if there is no good slot, or if the slot is
+    /// unreadable.
     func durableWords(_ slots: SlotState) -> [UInt64] {
         guard let good = slots.good, let slot = try? bytes(at: format.slotOffset(good), format.slotLength),
             let (generation, words) = format.parseSlot(slot), generation == slots.generation
@@ -106,8 +109,8 @@ final class PresenceFile: Sendable {
 
     // MARK: Writing
 
-    /// Makes the live area trusted for the rest of `boot`: writes `words` to it first, and then `boot` to the session
-    /// block.
+    /// Makes the live area trusted for the rest of `boot`. First writes `words` to the live area, and then `boot` to
+    /// the session block.
     func beginSession(boot: String, words: [UInt64]) throws(Errno) {
         try writeLive(words)
         try Sys.pwriteAll(file.raw, Array(boot.utf8), at: UInt64(format.sessionOffset))
@@ -134,7 +137,7 @@ final class PresenceFile: Sendable {
         }
     }
 
-    /// Writes `words`, as the next generation, into the slot that is not the last good one, and waits for the disk. If
+    /// Writes `words` with the next generation into the slot that is not the last good slot, and waits for the disk. If
     /// this function throws, the last good slot is untouched.
     func writeSlot(_ words: [UInt64], _ slots: inout SlotState) throws(Errno) {
         let slot = slots.good == 0 ? 1 : 0

@@ -14,9 +14,10 @@ package struct ContentIdentity: Hashable, Sendable {
     }
 }
 
-/// The format of a `present` file, version 1. The live area holds the current presence bits. The two slots hold
-/// checksummed copies of the bits that are saved in turn; ``PresenceFile`` says when. Integers are little-endian. Every
-/// part starts on a 4 KiB boundary, so no two parts share a block and a torn write damages at most one part.
+/// The format of a `present` file, version 1. The live area holds the current presence bits. Each of the two slots has
+/// room for a checksummed copy of the bits. ``PresenceFile`` explains when the store writes which slot. Integers are
+/// little-endian. Every part starts on a 4 KiB boundary. So no two parts share a block, and a torn write damages at
+/// most one part.
 ///
 /// ```
 /// header     "RIVPRSNT"  version u32  0 u32  blob digest 32  index fingerprint 32  chunk count u64
@@ -33,12 +34,12 @@ package struct PresenceFormat: Sendable {
     static let sessionLength = 36
     static let slotHeader = 64
 
-    /// The result of comparing a header with the expected one.
+    /// The result of comparing a header with the expected header.
     package enum Match: Equatable {
         case same
-        /// The header's checksum is right, but it describes this layer with another tree or chunk table.
+        /// The header is intact and names the same blob, but the index has another fingerprint.
         case otherIndex
-        /// The file cannot be used for this layer. The text says why.
+        /// The file cannot be used for this layer for another reason, which the text states.
         case different(String)
     }
 
@@ -68,7 +69,7 @@ package struct PresenceFormat: Sendable {
 
     private static func rounded(_ count: Int) -> Int { (count + block - 1) / block * block }
 
-    /// The bytes of the header, without padding.
+    /// The expected header of the file, without padding.
     package var header: [UInt8] {
         var bytes = Self.magic
         bytes.appendLittleEndian(Self.version)
@@ -83,7 +84,7 @@ package struct PresenceFormat: Sendable {
         return bytes
     }
 
-    /// Compares `bytes`, the first block of a file, with the expected header.
+    /// Compares `bytes`, the first block of a file, with ``header``.
     package func match(_ bytes: [UInt8]) -> Match {
         let expected = header
         if bytes.starts(with: expected) { return .same }
@@ -117,8 +118,8 @@ package struct PresenceFormat: Sendable {
         return bytes
     }
 
-    /// Returns the generation and the bits of a slot; `nil` if the slot was never written, is torn, or belongs to
-    /// another file.
+    /// Returns the generation and the bits of a slot. Returns `nil` if the slot was never written, is torn, or belongs
+    /// to a file with another header.
     package func parseSlot(_ bytes: [UInt8]) -> (generation: UInt64, words: [UInt64])? {
         guard bytes.count >= Self.slotHeader + bitsLength else { return nil }
         let generation = bytes.withUnsafeBytes { $0.littleEndian(UInt64.self, at: 0) ?? 0 }

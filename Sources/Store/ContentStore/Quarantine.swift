@@ -7,8 +7,8 @@ import SystemPackage
 public struct QuarantinedFile: Sendable, Equatable {
     /// The original path.
     public let path: String
-    /// The path in the quarantine; `nil` if the store deleted the file instead, because a content file without trusted
-    /// presence bits is useless.
+    /// The path in the quarantine; `nil` if the store deleted the file instead. The store deletes a content file
+    /// without trusted presence bits, because such a file is useless.
     public let movedTo: String?
     /// The reason why the file or directory was unusable.
     public let reason: String
@@ -61,8 +61,9 @@ final class Quarantine: Sendable {
         report(QuarantinedFile(path: path, movedTo: nil, reason: reason))
     }
 
-    /// Returns a free path in the quarantine for the file at `path`. The names of entries begin with numbers in order
-    /// of arrival. First removes the entries with the lowest numbers, so at most ``limit`` remain with the new one.
+    /// Returns a free path in the quarantine for the file at `path`. If the quarantine is full, first removes its
+    /// oldest entries to make room for one more. Each entry's name begins with a number, and a newer entry has a higher
+    /// number.
     private func makeRoom(for path: String) throws(Errno) -> String {
         var kept: [(number: UInt64, name: String)] = []
         for entry in try Sys.list(directory) {

@@ -5,8 +5,8 @@ import SystemPackage
 
 /// The lock of one process on a store: flock(2) on `<root>/lock`. The kernel releases it when the process ends.
 ///
-/// Every object that can write to the store holds a reference to the lock. So the store cannot be opened again,
-/// by this or another process, before the last of these objects is gone.
+/// Every object that can write to the store holds a reference to the lock. So nobody can open the store again, in this
+/// or another process, before the last of these objects is gone.
 final class StoreLock: Sendable {
     private let file: OwnedDescriptor
 

@@ -9,8 +9,8 @@ extension StoredLayer {
         try Self.open(directory + "/tree.erofs")
     }
 
-    /// Opens the content for reading. The reader must know which chunks are present: the bytes of the others are holes
-    /// or unverified.
+    /// Opens the content for reading. The reader must know which chunks are present. The bytes of any other chunk are a
+    /// hole or unverified.
     public func openContent() throws(ContentStoreError) -> OwnedDescriptor {
         try Self.open(contentPath)
     }

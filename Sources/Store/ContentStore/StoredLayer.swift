@@ -7,15 +7,15 @@ import SystemPackage
 
 /// One layer on this node: its tree, its chunk table, and the content fetched so far.
 ///
-/// A layer is opened once and shared by all images that contain it. It closes when its last user releases it. In memory
-/// it costs one bit per chunk and nothing per file.
+/// The store opens a layer once, and all images that contain the layer share this object. The layer closes when its
+/// last user releases it. In memory, a layer costs one bit per chunk and nothing per file.
 ///
 /// Methods may be called from any thread. ``isPresent(_:)`` and ``read(at:into:)`` take no lock, unless a read must
 /// repair a shortened content file.
 ///
 /// The presence file keeps the presence bits on the disk. A *slot* is one of two places in this file for a checksummed
-/// copy of the bits, which survives a crash of the machine. ``PresenceFile`` explains why the bytes of a present chunk
-/// are always verified, even after a crash of the process or the machine at any moment.
+/// copy of the bits. Such a copy survives a crash of the machine. ``PresenceFile`` explains why the bytes of a present
+/// chunk are always verified, even after a crash of the process or the machine.
 public final class StoredLayer: Sendable {
     /// The blob's digest.
     public var digest: Digest { key.blob }
@@ -28,11 +28,11 @@ public final class StoredLayer: Sendable {
     /// The path of the sparse content file: the bytes of the layer's files, end to end. Code that does not check
     /// ``isPresent(_:)`` may read it only if the layer is complete.
     public let contentPath: String
-    /// The local copy of the layer's windows: data that a decoder needs to start in the middle of a DEFLATE stream;
-    /// `nil` if no extent needs a window.
+    /// The local copy of the layer's windows; `nil` if no extent needs a window. A window is the data that a decoder
+    /// needs to start in the middle of a DEFLATE stream.
     public let windows: WindowsFile?
-    /// The log of gaps, the decoded bytes outside all chunks, such as tar headers; `nil` if the layer has no pending
-    /// audit or the log could not be opened.
+    /// The log of the layer's gaps; `nil` if the layer has no pending audit, or if the log could not be opened. Gaps
+    /// are decoded bytes outside all chunks, such as tar headers.
     public let gaps: TarSplitLog?
 
     private let content: OwnedDescriptor
@@ -40,15 +40,15 @@ public final class StoredLayer: Sendable {
     private let bits: AtomicBits
     private let presentChunks: Atomic<Int>
     private let presentLength: Atomic<UInt64>
-    /// The number of presence bits set or cleared since the layer was opened. If it equals ``Durability/recorded``, the
-    /// last good slot (the newest valid copy of the bits on the disk) is up to date.
+    /// The number of changes of presence bits since the layer was opened. If this number equals
+    /// ``Durability/recorded``, the last good slot is up to date. The last good slot is the newest valid copy of the
+    /// bits on the disk.
     private let changes = Atomic<UInt64>(0)
     /// The number of failed calls of fdatasync(2) on the content file. Each failure may have lost earlier writes.
     private let losses = Atomic<UInt64>(0)
-    /// True if the content file was found too short. Repair it before any write past its end.
+    /// True if a read found the content file too short. The file must be repaired before the next write.
     private let isShortened = Atomic<Bool>(false)
-    /// The lock that a thread holds while it flushes the content and writes the presence file's slots, or repairs a
-    /// shortened content file.
+    /// The lock for two operations: making the layer durable, and repairing a shortened content file.
     private let durabilityLock = BlockingLock()
     private let durability: Guarded<Durability>
     /// The lock on the store. The reference keeps the store locked while this object can write to it.
@@ -56,8 +56,9 @@ public final class StoredLayer: Sendable {
 
     private struct Durability: Sendable {
         var slots: SlotState
-        /// The value of ``changes`` just before the bits were copied from memory for the last good slot. It is `.max`
-        /// if the slot was out of date when the layer was opened and no slot has been written since.
+        /// The value of ``changes`` just before the latest successful ``makeDurable()`` copied the bits from memory.
+        /// Before the first such call, the value is 0 if the last good slot was up to date when the layer was opened,
+        /// otherwise `.max`.
         var recorded: UInt64
     }
 
@@ -109,8 +110,8 @@ public final class StoredLayer: Sendable {
     @inline(__always)
     public func isPresent(_ chunk: Int) -> Bool { bits.contains(chunk) }
 
-    /// Returns the first missing chunk of `range`; `nil` if all are present. Ignores chunk numbers that are out of
-    /// range.
+    /// Returns the first missing chunk of `range`; `nil` if all are present. Ignores chunk numbers that the layer does
+    /// not have.
     public func missing(in range: Range<Int>) -> Int? { bits.first(in: range, where: false) }
 
     /// Returns the first present chunk of `range`; `nil` if none is present.
@@ -127,11 +128,11 @@ public final class StoredLayer: Sendable {
 
     // MARK: Bytes
 
-    /// Reads content into the caller's buffer. The caller must have checked that the chunks are present.
+    /// Reads content from `contentOffset` on into `buffer`. The caller must have checked that the chunks are present.
     ///
     /// - Returns: the number of bytes read. It is less than the buffer's size only at the end of the content space.
-    /// - Throws: `.damaged` if the disk cannot return present bytes: call ``drop(_:)`` for the chunks and fetch them
-    ///   again. Another code for any other failure.
+    /// - Throws: `.damaged` if the disk cannot return present bytes; another code for any other failure. After
+    ///   `.damaged`, call ``drop(_:)`` for the chunks and fetch them again.
     public func read(
         at contentOffset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws(ContentStoreError) -> Int {
@@ -189,8 +190,8 @@ public final class StoredLayer: Sendable {
 
     /// Marks an unreadable chunk absent, so that it is fetched again.
     ///
-    /// The bytes stay in the file: they are right or unreadable, and the next fetch overwrites them. A chunk of zeros
-    /// stays present, because nobody fetches it: it is a hole in the file.
+    /// The bytes stay in the file. They are right or unreadable, and the next fetch overwrites them. A chunk of zeros
+    /// stays present: such a chunk is a hole in the file, and nobody fetches it.
     public func drop(_ chunk: Int) {
         guard chunk >= 0, chunk < bits.count, !chunks.chunk(chunk).isZeros, bits.clear(chunk) else { return }
         account(chunk, -1)
@@ -234,14 +235,14 @@ extension StoredLayer {
     /// Makes the present chunks survive a crash of the machine. Calls fdatasync(2) on the content, and then writes the
     /// presence bits to a slot of the presence file.
     ///
-    /// Does nothing if no bit has changed since the last successful call. It waits for the disk, so never call it on an
-    /// event loop.
+    /// Does nothing if no bit has changed since the last successful call. This function waits for the disk, so never
+    /// call it on an event loop.
     ///
-    /// Streaming calls it when a layer becomes complete, and may call it at any time. The daemon calls it at shutdown
-    /// through ``ContentStore/makeAllDurable()``.
+    /// The streaming engine calls this function when a layer becomes complete. The daemon calls it at shutdown through
+    /// ``ContentStore/makeAllDurable()``. Calls at any other time are also safe.
     ///
-    /// - Throws: an error if a write or a flush failed. If fdatasync(2) failed on the content, this function has also
-    ///   dropped every chunk that the last good slot does not confirm, because its bytes may be lost.
+    /// - Throws: an error if a write or a flush failed. If fdatasync(2) on the content failed, bytes may be lost. This
+    ///   function then drops every chunk without a set bit in the last good slot.
     public func makeDurable() throws(ContentStoreError) {
         try durabilityLock.withLock { () throws(ContentStoreError) in
             var state = durability.withLock { $0 }
@@ -275,8 +276,8 @@ extension StoredLayer {
         }
     }
 
-    /// Drops every present chunk without a set bit in the last good slot. After a failed write-back, only the chunks
-    /// with a set bit there are known to be on the disk: the kernel does not report which pages it lost.
+    /// Drops every present chunk without a set bit in the last good slot. After a failed write-back, the bytes of such
+    /// a chunk may be lost: the kernel does not report which pages it lost.
     private func forgetUnsaved(_ slots: SlotState) {
         losses.wrappingAdd(1, ordering: .sequentiallyConsistent)
         let saved = presence.durableWords(slots)
@@ -289,8 +290,8 @@ extension StoredLayer {
     }
 
     /// Repairs a content file that something outside the store truncated. First clears the bits of all chunks that
-    /// reach past the file's end, in memory and everywhere in the presence file. Then restores the file's length. The
-    /// reverse order would present zeros as content.
+    /// reach past the file's end, in memory and everywhere in the presence file. Then restores the file's length. In
+    /// the reverse order, readers would receive zeros as content.
     private func repairTruncation() throws(ContentStoreError) {
         try durabilityLock.withLock { () throws(ContentStoreError) in
             guard isShortened.load(ordering: .sequentiallyConsistent) else { return }
@@ -311,7 +312,7 @@ extension StoredLayer {
         }
     }
 
-    /// Returns the chunks of `table` that end after the first `size` bytes of the content space.
+    /// Returns the chunks of `table` that reach beyond the first `size` bytes of the content space.
     static func chunks(of table: ChunkTable, beyond size: UInt64) -> Range<Int> {
         var low = 0
         var high = table.chunkCount

@@ -9,8 +9,8 @@ package import SystemPackage
 /// A gap is a stretch of an extent's decoded bytes that belongs to no chunk: archive headers, padding, or zeros. It
 /// lies before, between or after the extent's chunks.
 ///
-/// The decode workers write the log. An audit rebuilds the layer's archive from the log and the content. It fetches
-/// from the registry only the bytes that are in neither.
+/// The threads that decode extents write the log. An audit rebuilds the layer's archive from the log and the content.
+/// From the registry, the audit fetches only the bytes that neither the log nor the content has.
 ///
 /// Only layers with a pending audit have a log (``ContentStore/origin(of:)``). The file is a sequence of records:
 ///
@@ -19,18 +19,17 @@ package import SystemPackage
 /// 16  the extent's gaps one after the other, as the caller compressed them
 /// ```
 ///
-/// A record that was not written hides all records after it. The audit fetches the extents without a record. If a
-/// record has a wrong checksum, the audit fetches the whole blob.
+/// If the write of a record failed, the readers of the log cannot find the later records. The audit fetches the extents
+/// without a record. If a record has a wrong checksum, the audit fetches the whole blob.
 public final class TarSplitLog: Sendable {
-    /// The maximum decoded size, in bytes, of all gaps (bytes outside all chunks) of one extent. If an extent's gaps
-    /// are larger, they are not recorded.
+    /// The maximum decoded size, in bytes, of all gaps of one extent together. The log does not record larger gaps.
     public static let maximumGaps = 8 << 20
     private static let headerSize = 16
 
-    /// The entry of the log for one extent: where the log has the extent's gaps (the decoded bytes outside all chunks),
-    /// and their size.
+    /// The entry of the log for one extent: the place of the extent's gaps in the log file, and their size. Gaps are
+    /// decoded bytes outside all chunks.
     public struct Record: Sendable, Equatable {
-        /// The decoded size of the extent's gaps in bytes, all gaps together.
+        /// The decoded size of all the extent's gaps together, in bytes.
         public let byteCount: Int
         fileprivate let stored: ByteRange
         fileprivate let checksum: UInt32
@@ -52,14 +51,15 @@ public final class TarSplitLog: Sendable {
             count: extentCount, initial: [UInt64](repeating: 0, count: AtomicBits.wordCount(for: extentCount)))
     }
 
-    /// Returns true if the decoder of `extent` should pass the extent's gaps (the decoded bytes outside all chunks) to
-    /// ``append(_:byteCount:stored:)``. Returns false if this process has already recorded them, or after ``close()``.
+    /// Returns true if the decoder of `extent` should pass the extent's gaps to ``append(_:byteCount:stored:)``.
+    /// Returns false if this process has already recorded the gaps, and after ``close()``. Gaps are decoded bytes
+    /// outside all chunks.
     public func wants(_ extent: Int) -> Bool {
         !isClosed.load(ordering: .relaxed) && extent < written.count && !written.contains(extent)
     }
 
-    /// Records the gaps of an extent: its decoded bytes outside all chunks. Does nothing if ``wants(_:)`` is false, or
-    /// if the gaps are larger than ``maximumGaps``. Ignores a failed write.
+    /// Records the gaps of an extent: its decoded bytes outside all chunks. Does nothing if ``wants(_:)`` returns false
+    /// for the extent, or if the gaps are larger than ``maximumGaps``. Ignores a failed write.
     ///
     /// - Parameters:
     ///   - byteCount: the decoded size of all gaps in bytes.
@@ -82,7 +82,8 @@ public final class TarSplitLog: Sendable {
         try? Sys.pwriteAll(file.raw, record, at: place)
     }
 
-    /// Returns the records by extent number, up to the first missing or malformed header. Does not verify checksums.
+    /// Returns the records by extent number. Stops at the first record with a missing or malformed header. Does not
+    /// verify checksums.
     public func records() -> [Int: Record] {
         var found: [Int: Record] = [:]
         var place: UInt64 = 0
@@ -103,8 +104,8 @@ public final class TarSplitLog: Sendable {
         return found
     }
 
-    /// Returns the recorded gaps of an extent (its decoded bytes outside all chunks), still compressed. Returns `nil`
-    /// if the record is unreadable or does not match its checksum.
+    /// Returns the gaps in `record`, the record of `extent`, still compressed. Returns `nil` if the record is
+    /// unreadable or does not match its checksum. Gaps are an extent's decoded bytes outside all chunks.
     public func stored(_ record: Record, of extent: Int) -> [UInt8]? {
         guard let bytes = try? Sys.pread(file.raw, count: Int(record.stored.count), at: record.stored.offset) else {
             return nil

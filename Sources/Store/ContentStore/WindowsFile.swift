@@ -3,13 +3,13 @@ public import LayerIndex
 import Linux
 import SystemPackage
 
-/// A sparse local copy of a layer's windows blob, with the windows fetched so far.
+/// A sparse local copy of a layer's windows blob. It holds the windows fetched so far.
 ///
 /// A restart point is a place in a DEFLATE stream where decoding can begin. The compressed data after this place refers
-/// back to decoded data before it, at most 32 KiB. That earlier data is the window of the restart point. The windows
-/// blob in the registry holds all windows of the layer. The local copy needs no presence bits: the chunk table has a
-/// checksum of each window. A window that is damaged, or still a hole of zeros, does not match its checksum and is
-/// fetched again.
+/// back to at most 32 KiB of decoded data before this place. These decoded bytes are the window of the restart point.
+/// The windows blob in the registry holds all windows of the layer. The local copy needs no presence bits: the chunk
+/// table has a checksum of each window. A damaged or missing window does not match its checksum, so the node fetches it
+/// again.
 public final class WindowsFile: Sendable {
     private let path: String
     private let file: OwnedDescriptor

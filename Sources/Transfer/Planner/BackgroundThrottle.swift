@@ -1,30 +1,33 @@
 import Base
 
-/// The share of their limits that read-ahead and fill may use. It shrinks while the registry answers demands late.
+/// A throttle for the classes read-ahead and fill. While the registry answers demands late, the throttle reduces the
+/// limits of both classes to a share of their full values.
 ///
-/// On the link, bytes of read-ahead and fill are queued in front of a reader's bytes. This delays the head of the
-/// answer to a demand. The throttle compares the average answer time of the latest demands with a threshold: 1.5 times
-/// the shortest recent answer time, plus 5 ms. Above the threshold, the throttle halves the share, and waits at least
-/// the shortest recent answer time before it halves the share again. Below the threshold, each answered demand adds an
-/// eighth to the share.
+/// Bytes of read-ahead and fill that are queued on the link delay the answer to a demand. The throttle compares the
+/// average answer time of the latest demands with a threshold: 1.5 times the shortest recent answer time, plus 5 ms.
+/// Above the threshold, the throttle halves the share, and waits at least the shortest recent answer time before it
+/// halves the share again. Below the threshold, each answered demand adds an eighth to the share.
 ///
-/// Hints keep their limits, because readers will demand their bytes next: serving one reader first only makes the next
-/// one wait. With throttled hints, numpy's start on the bench network `wan` (50 ms, 100 Mbit/s) took 2.86 s instead of
-/// 2.77 s.
+/// The throttle does not apply to hints, because readers will soon demand the hinted bytes. Serving one reader first
+/// would only delay the next reader. When hints were throttled on the bench network `wan` (50 ms, 100 Mbit/s), numpy's
+/// start took 2.86 s instead of 2.77 s.
 struct BackgroundThrottle: Sendable {
-    /// The smallest share. It is also the step by which the share grows.
+    /// The smallest share to which the throttle reduces the limits of read-ahead and fill. The share also grows by this
+    /// step.
     private static let step = 1.0 / 8
-    /// The extra delay that counts as normal variation, in nanoseconds.
+    /// The constant part of the threshold for late answers, in nanoseconds. It allows for normal variation of the
+    /// answer time.
     private static let slack = 5_000_000.0
-    /// The time without an answered demand after which the share is 1 again, in nanoseconds.
+    /// The time without an answered demand, in nanoseconds, after which read-ahead and fill have their full limits
+    /// again.
     private static let memory: UInt64 = 1_000_000_000
 
     private var share = 1.0
-    /// The average of the latest answer times, in nanoseconds.
+    /// The average answer time of the latest demands, in nanoseconds.
     private var recent = 0.0
     private var last = MonotonicTime(nanoseconds: 0)
     private var lastCut = MonotonicTime(nanoseconds: 0)
-    /// The shortest recent answer time, in nanoseconds.
+    /// The shortest recent answer time of a demand, in nanoseconds.
     private var shortest = RecentExtreme(isMaximum: false)
 
     /// Records that the head of the answer to a demand arrived `nanoseconds` after the request. Returns true if this
@@ -45,7 +48,7 @@ struct BackgroundThrottle: Sendable {
         return true
     }
 
-    /// Returns the current share, from an eighth to 1.
+    /// Returns the share to which the limits of read-ahead and fill are reduced now, from 1/8 to 1.
     func share(_ now: MonotonicTime) -> Double {
         now.since(last) >= Self.memory ? 1 : share
     }

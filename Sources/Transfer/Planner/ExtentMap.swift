@@ -3,8 +3,8 @@ public import Base
 /// The planner's view of a layer: the positions of its extents in the blob, and which extents the content store has.
 ///
 /// An extent is the smallest piece of the blob that can be decoded. Extents are numbered from 0 in the order of the
-/// blob, and do not overlap. Implementations must be fast and must not block, because the planner calls them while the
-/// caller holds the planner's lock.
+/// blob, and do not overlap. The planner calls an extent map while a lock is held. So implementations must be fast and
+/// must not block.
 public protocol ExtentMap: Sendable {
     /// The number of extents in the layer.
     var extentCount: Int { get }
@@ -16,13 +16,14 @@ public protocol ExtentMap: Sendable {
     func isPresent(_ extent: Int) -> Bool
 
     /// True if an extent may hold several files that are adjacent in the archive. A fetch of one file then also brings
-    /// the adjacent files, even without read-around.
+    /// the adjacent files, so the planner adds less read-around (extra bytes after a demand).
     var extentsSpanFiles: Bool { get }
 
-    /// Returns true if a file begins in the extent. Read-ahead is smaller beyond the end of the current file.
+    /// Returns true if a file begins in the extent. The planner uses the result to find the end of the file that a
+    /// reader is reading, and limits read-ahead beyond this end.
     ///
-    /// The layer index does not show the beginning of every file, so the result may wrongly be false. The only harm
-    /// is that read-ahead then fetches more bytes than it should.
+    /// The layer index does not show the beginning of every file, so the result may wrongly be false. The only harm is
+    /// that read-ahead then fetches more bytes than it should.
     func beginsFile(_ extent: Int) -> Bool
 }
 

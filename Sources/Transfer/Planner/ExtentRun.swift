@@ -1,7 +1,7 @@
 import Base
 
-/// The extents of one request, in the order in which they arrive. If other extents lie between them in the blob, these
-/// are not part of the run, even if the request fetches their bytes.
+/// The extents of one request, in the order of their arrival. The request may also fetch bytes that lie between these
+/// extents in the blob. Other extents in these bytes are not part of the run.
 struct ExtentRun: Sendable {
     private(set) var segments: [Range<Int>] = []
     /// The requested byte ranges. Two extents that lie close together in the blob share a range. The bytes between them
@@ -12,12 +12,12 @@ struct ExtentRun: Sendable {
 
     var isEmpty: Bool { segments.isEmpty }
 
-    /// The range from the start of the first range to the end of the last one. It covers ``ranges`` only if they are in
-    /// the order of the blob.
+    /// The range from the start of the first requested range to the end of the last requested range. The result covers
+    /// all of ``ranges`` only if ``ranges`` is in the order of the blob.
     var blob: ByteRange { ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0) }
 
-    /// Adds `extent`, whose bytes are at `range` in the blob. Extends the last range if `range` starts at most `gap`
-    /// bytes after its end. Otherwise opens a new range.
+    /// Adds `extent`, whose bytes are at `range` in the blob. If `range` starts at most `gap` bytes after the end of
+    /// the last requested range, extends the last requested range. Otherwise opens a new requested range.
     mutating func append(_ extent: Int, at range: ByteRange, gap: UInt64) {
         if let last = segments.last, last.upperBound == extent {
             segments[segments.count - 1] = last.lowerBound..<extent + 1

@@ -1,5 +1,5 @@
 /// The reason for a fetch. The cases are ordered, most urgent first. Each class has its own limits, so one class cannot
-/// use up another's.
+/// use up the limits of another.
 public enum FetchClass: UInt8, CaseIterable, Comparable, Sendable {
     /// An extent that a reader waits for.
     case demand
@@ -15,7 +15,7 @@ public enum FetchClass: UInt8, CaseIterable, Comparable, Sendable {
     }
 }
 
-/// One value per ``FetchClass``, without a dictionary.
+/// One value for each ``FetchClass``, stored in properties instead of a dictionary.
 public struct PerClass<Value: Sendable>: Sendable {
     /// The value of each class.
     public var demand, hint, readahead, fill: Value

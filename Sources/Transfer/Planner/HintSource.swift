@@ -1,8 +1,8 @@
 /// The source of a start hint, which lists the data that a container's start is expected to read. The cases are ordered
 /// from the least to the most trusted.
 ///
-/// This order is the only ranking of hints. If a hint covers the whole start of a layer's image, the streaming engine
-/// drops less trusted hints for this layer.
+/// This order is the only ranking of hints. If a hint covers everything that a start reads from a layer, the streaming
+/// engine drops less trusted hints for this layer.
 public enum HintSource: UInt8, CaseIterable, Comparable, Sendable {
     /// A prediction that this node made from file contents.
     case prediction
@@ -18,7 +18,8 @@ public enum HintSource: UInt8, CaseIterable, Comparable, Sendable {
     /// True if the hint comes from a recorded start. Such a hint covers everything that the start reads.
     public var isRecorded: Bool { self == .recordedPack || self == .recordedProfile }
 
-    /// True if the hint is only a prediction. The start may then read extents that the hint does not name.
+    /// True if the hint is a prediction, or a startup pack made from a prediction. The start may then read extents that
+    /// the hint does not name.
     public var isGuess: Bool { self < .recordedPack }
 
     public static func < (left: HintSource, right: HintSource) -> Bool {

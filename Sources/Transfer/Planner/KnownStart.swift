@@ -1,7 +1,7 @@
 import Base
 
 /// A container start that repeats an earlier, recorded start of the same image. Each layer of the image has its own
-/// value.
+/// ``KnownStart``.
 ///
 /// During such a start, hints already fetch everything that the container reads. So ``NearbyFill`` skips the layer, and
 /// only reads of missing extents cause read-ahead.
@@ -14,21 +14,21 @@ struct KnownStart: Sendable {
     private var end = MonotonicTime(nanoseconds: 0)
     private var surprises = 0
 
-    /// Returns the source of the hint with the recorded start. Returns `nil` if no start is in progress, or if there
-    /// were too many unexpected reads.
+    /// Returns the source of the hint that describes the recorded start. Returns `nil` if no such start is in progress,
+    /// or if there were too many unexpected reads.
     func source(_ now: MonotonicTime) -> HintSource? {
         now < end && surprises < Self.tolerance ? hint : nil
     }
 
-    /// Begins a start that lasts until `end`. If a start is already in progress, only moves its end: the start keeps
-    /// its count of unexpected reads and the more trusted of the two sources.
+    /// Begins a start that lasts until `end`. If a start is already in progress, moves its end to `end`, and keeps its
+    /// count of unexpected reads. The source of the start is then the more trusted of the old source and `source`.
     mutating func begin(_ source: HintSource, until end: MonotonicTime, at now: MonotonicTime) {
         if now >= self.end { (hint, surprises) = (nil, 0) }
         hint = hint.map { max($0, source) } ?? source
         self.end = end
     }
 
-    /// Records an unexpected read: a demand for a missing extent, unless a request for a prediction is fetching the
-    /// extent. The demand counts even if a request for a landmark or a recorded start is fetching the extent.
+    /// Records an unexpected read: a demand for a missing extent that no request for a prediction is fetching. The read
+    /// counts even if a request for another kind of hint is fetching the extent.
     mutating func recordSurprise() { surprises += 1 }
 }

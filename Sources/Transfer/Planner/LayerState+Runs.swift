@@ -7,12 +7,12 @@ extension LayerState {
 
     private static let extentsNearby = 2048
 
-    /// Returns a run of open extents (see ``isOpen(_:)``) in `range`. The run begins with the first open extent; it is
-    /// empty if there is none.
+    /// Returns a run of open extents (see ``isOpen(_:)``) in `range`. The run begins with the first open extent. If no
+    /// extent in `range` is open, the run is empty.
     ///
     /// - Parameters:
-    ///   - limit: the maximum size of the run in bytes, including the bytes between the extents of one range; a single
-    ///     larger extent is allowed.
+    ///   - limit: the maximum size of the run in bytes, including the bytes between the extents of one range. A run of
+    ///     a single extent may be larger.
     ///   - gap: the largest distance between two extents of one requested range, in bytes.
     ///   - ranges: the maximum number of ranges in the run.
     func backgroundRun(in range: Range<Int>, limit: UInt64, gap: UInt64, ranges: Int = 1) -> ExtentRun {
@@ -33,12 +33,12 @@ extension LayerState {
         return run
     }
 
-    /// Returns the extents to request for a demand, starting with the demanded extent `start`. After it, the run
+    /// Returns the extents to request for a demand, starting with the demanded extent `start`. After `start`, the run
     /// contains other demanded extents, planned read-ahead and neighbors (see ``ReadAround``), each kind up to its own
     /// limit. `neighbors` lists the neighbors in the run.
     ///
-    /// - Parameter spare: the number of neighbor bytes that the link can carry without a delay for other readers. It
-    ///   limits the neighbors only if the layer's extents span files.
+    /// - Parameter spare: the number of neighbor bytes that the link can carry without a delay for other readers. This
+    ///   number limits the neighbors only if ``ExtentMap/extentsSpanFiles`` is true.
     func demandRun(
         from start: Int, _ configuration: PlannerConfiguration, spare: UInt64, now: MonotonicTime
     ) -> (run: ExtentRun, neighbors: [Int]) {
@@ -79,9 +79,14 @@ extension LayerState {
         return (run, neighbors)
     }
 
-    /// Returns a run of at most `limit` bytes of open extents (see ``isOpen(_:)``) close to the extent `place`. Close
-    /// means at most `distance` bytes before or after `place` in the blob. The run starts at or after `place` if any
-    /// close extent there is open. Otherwise it lies before `place`. It is empty if no close extent is open.
+    /// Returns a run of open extents (see ``isOpen(_:)``) close to the extent `place`: at most `distance` bytes before
+    /// or after `place` in the blob. If any close extent at or after `place` is open, the run contains only such
+    /// extents. Otherwise the run contains extents before `place`. If no close extent is open, the run is empty.
+    ///
+    /// - Parameters:
+    ///   - limit: the maximum size of the run in bytes. A run of a single extent may be larger.
+    ///   - gap: the largest distance between two extents of one requested range, in bytes.
+    ///   - ranges: the maximum number of ranges in the run.
     func run(around place: Int, within distance: UInt64, limit: UInt64, gap: UInt64, ranges: Int) -> ExtentRun {
         guard marks.indices.contains(place) else { return ExtentRun() }
         let blob = map.blobRange(of: place)

@@ -8,7 +8,7 @@ struct LayerState: Sendable {
         let rawValue: UInt8
         /// In a request or in decoding, so not requested again.
         static let inFlight = Marks(rawValue: 1)
-        /// Fetched with bytes that contradict the layer index, so that only a demand requests the extent again.
+        /// Fetched, but with bytes that contradict the layer index. Only a demand requests the extent again.
         static let avoid = Marks(rawValue: 2)
         /// Fetched as read-ahead or as a neighbor (``ReadAround``), and not read yet.
         static let speculative = Marks(rawValue: 4)
@@ -26,8 +26,8 @@ struct LayerState: Sendable {
 
     let map: any ExtentMap
     let host: String
-    /// The time of the last failed demand; `nil` if none failed since the latest extent arrived. While it is recent,
-    /// the registry is probably unreachable.
+    /// The time of the last failed demand. `nil` if no demand has failed since an extent of the layer last arrived. If
+    /// this time is recent, the registry is probably unreachable.
     var lastFailure: MonotonicTime?
     var marks: [Marks]
     var streams = SequentialStreams()
@@ -35,7 +35,8 @@ struct LayerState: Sendable {
     var readAround: ReadAround?
     /// The time until which a hint covers the layer's reads. Until then the planner does not speculate in the layer.
     var hintedUntil = MonotonicTime(nanoseconds: 0)
-    /// The number of bytes in the extents that the last hint named in this layer. Predictions do not count.
+    /// The number of bytes in this layer's extents that the latest hint named. Hints that are predictions do not change
+    /// this number.
     var hintedBytes: UInt64 = 0
     var statistics = LayerStatistics()
     var accuracy = PredictionAccuracy()
@@ -68,8 +69,8 @@ struct LayerState: Sendable {
         return awaited
     }
 
-    /// Marks the extent as no longer in flight. If it did not arrive, it also no longer counts as speculative, hinted
-    /// or predicted.
+    /// Marks the extent as no longer in flight. If the extent did not arrive, also removes the marks that tell why it
+    /// was requested, such as ``Marks/speculative``.
     mutating func finish(_ extent: Int, arrived: Bool) {
         guard marks[extent].contains(.inFlight) else { return }
         inFlight -= 1

@@ -8,8 +8,9 @@ public struct LayerStatistics: Hashable, Sendable {
     public var longestStall: UInt64 = 0
     /// The number of demands that failed.
     public var failed: UInt64 = 0
-    /// The number of extents that were not in flight when a reader demanded them. This includes extents that were too
-    /// far behind in a running request, so that the planner ended the request before them.
+    /// The number of demanded extents for which the planner needed a new request. Either no request was fetching the
+    /// extent, or the extent was too far behind in a running request. In the second case, the planner ended that
+    /// request before the extent.
     public var surprises: UInt64 = 0
     /// The number of requests of each class. A request keeps counting in the class in which it started, even if a
     /// reader's demand later promotes it to ``FetchClass/demand``.

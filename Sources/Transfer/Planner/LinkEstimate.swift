@@ -3,7 +3,7 @@ import Base
 /// The rate and the answer time of the link to the registries, estimated from the progress of requests. The answer time
 /// runs from a request to the head of its answer.
 ///
-/// Both follow the latest measurements, because a link's rate can change by two orders of magnitude within an hour.
+/// Both estimates follow the latest measurements, because a link can change by two orders of magnitude within an hour.
 struct LinkEstimate: Sendable {
     /// The shortest duration of one rate measurement, in nanoseconds. If no bytes arrive for four times as long, a new
     /// measurement begins.
@@ -72,20 +72,20 @@ struct LinkEstimate: Sendable {
 
 /// The largest or smallest of the recent measurements of one quantity, such as the link's rate or an answer time.
 ///
-/// The type does not store all measurements. It divides time into periods, and stores only the largest or smallest
-/// measurement of the current period and that of the period before it. When the next period begins, the type drops the
-/// older of the two. So a measurement counts for at least 30 seconds. It no longer counts once a measurement
-/// arrives that is at least 90 seconds newer.
+/// Time is divided into periods of at least 30 seconds. The type stores one measurement of the current period and one
+/// of the previous period: in each case the largest or smallest. So a measurement counts for at least 30 seconds. It no
+/// longer counts after a measurement that is at least 90 seconds newer.
 struct RecentExtreme: Sendable {
-    /// The minimum duration of a period, in nanoseconds. A period is a time from which only the largest or smallest
-    /// measurement is stored. The first measurement after the duration begins the next period.
+    /// The minimum duration of a period, in nanoseconds. The first measurement after this duration begins the next
+    /// period. For each period, the type stores only the largest or smallest measurement.
     private static let period: UInt64 = 30_000_000_000
 
     private let isMaximum: Bool
     /// The largest or smallest measurement of the current period; `nil` before the first measurement.
     private var current: Double?
-    /// The largest or smallest measurement of the period before the current one. `nil` if there is no such period, or
-    /// if it began 60 seconds or more before the current one: then its measurements are too old.
+    /// The largest or smallest measurement of the previous period. `nil` if there is no previous period. Also `nil` if
+    /// the previous period began at least 60 seconds before the current period, because its measurements are then too
+    /// old.
     private var before: Double?
     /// The time of the first measurement of the current period.
     private var begun = MonotonicTime(nanoseconds: 0)

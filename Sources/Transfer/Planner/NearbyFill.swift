@@ -1,15 +1,15 @@
-/// The positions of the latest reads. While a container starts, fill (the background fetch of whole layers) fetches the
-/// extents around them first. This is *nearby fill*.
+/// The positions of the latest reads. While a container starts, fill (the background fetch of whole layers) first
+/// fetches the extents around these positions. This is *nearby fill*.
 ///
-/// The next reads of a starting process are mostly close to its last reads: the rest of a package, its data, its
-/// metadata. While the process computes, the link would otherwise be idle, or carry bytes of fill that no reader needs
-/// soon. A ``KnownStart`` does not need nearby fill, because hints fetch its reads.
+/// The next reads of a starting process are mostly close to its last reads: for example, in the rest of the same
+/// package. While the process computes, the link would otherwise be idle, or carry bytes of fill that no reader needs
+/// soon. A ``KnownStart`` does not need nearby fill, because hints already fetch everything that such a start reads.
 struct NearbyFill: Sendable {
     private static let limit = 64
     /// The largest distance, in extents, at which two reads count as the same position.
     private static let nearness = 8
 
-    /// The positions, in the order of their last reads; the latest is at the end.
+    /// The positions of the latest reads, from the oldest to the latest.
     private var places: [ExtentKey] = []
 
     var latest: ExtentKey? { places.last }

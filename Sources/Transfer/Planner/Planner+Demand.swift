@@ -61,8 +61,8 @@ extension Planner {
         return true
     }
 
-    /// Returns true if `extent` is too far behind in the request: if the bytes before it exceed
-    /// ``PlannerConfiguration/joinDistance``, or ``PlannerConfiguration/joinDistanceInHint`` in a hint request. Bytes
+    /// Returns true if a request would bring too many bytes before `extent`. The limit is
+    /// ``PlannerConfiguration/joinDistance``, or ``PlannerConfiguration/joinDistanceInHint`` for a hint request. Bytes
     /// that a reader waits for do not count.
     private func isFarBehind(_ extent: Int, in request: Request) -> Bool {
         guard extent != request.current, let map = layers[request.layer]?.map else { return false }
@@ -174,7 +174,7 @@ extension Planner {
         layers[layer]?.lastFailure.map { now.since($0) < times.outageMemory } ?? false
     }
 
-    /// Fails the demands whose deadline has passed, and asks for a tick at the next deadline.
+    /// Fails the demands whose deadline has passed, and asks for a ``tick(now:)`` at the next deadline.
     mutating func expireDemands(_ now: MonotonicTime) {
         for queue in deadlines.indices {
             while let next = deadlines[queue].first {
@@ -196,8 +196,8 @@ extension Planner {
 
     // MARK: - Access patterns
 
-    /// Handles a read of `extents`: counts those that the planner had requested in advance, and schedules read-ahead.
-    /// During a ``KnownStart``, only reads of missing extents cause read-ahead.
+    /// Handles a read of `extents`. Counts the extents that the planner had requested in advance, and schedules
+    /// read-ahead. During a ``KnownStart``, only reads of missing extents cause read-ahead.
     ///
     /// - Parameter isLocal: true if the store had all extents.
     mutating func noteAccess(to id: LayerID, extents: Range<Int>, isLocal: Bool, now: MonotonicTime) {
@@ -230,7 +230,7 @@ extension Planner {
         readAround.wasRead(bytes)
     }
 
-    /// Queues an entry of read-ahead.
+    /// Adds an entry to the read-ahead queue. If the queue is then too long, drops the oldest entry.
     private mutating func plan(_ entry: BackgroundEntry) {
         layers[entry.layer]?.mark(entry.extents, .planned)
         readaheadQueue.append(entry)

@@ -101,9 +101,9 @@ extension Planner {
             in: entry.cursor..<layer.marks.count, limit: fillLimit(now), gap: gap, ranges: ranges)
     }
 
-    /// Returns true if fill must yield to readers. If no reader waits now, also asks for a tick at the end of the
-    /// pause. A starting container with only cache hits counts as a reader, because decoding would compete with it for
-    /// CPU.
+    /// Returns true if fill must yield to readers, because a reader waits or was served a short time ago. If no reader
+    /// waits, also asks for a ``tick(now:)`` at the time when fill may continue. Fill yields even to cache hits of a
+    /// starting container, because decoding would compete with the container for CPU.
     private mutating func mustFillYield(_ now: MonotonicTime) -> Bool {
         if hasDemand { return true }
         var quietAt = lastDemand?.advanced(by: times.fillQuiet) ?? now
@@ -116,8 +116,8 @@ extension Planner {
         return true
     }
 
-    /// Returns true if the rate limit allows another fill request now. Otherwise asks for a tick at the time when the
-    /// limit allows one.
+    /// Returns true if the rate limit allows another fill request now. Otherwise asks for a ``tick(now:)`` at the time
+    /// when the limit allows one.
     mutating func mayFillTake(_ now: MonotonicTime) -> Bool {
         guard let rate = configuration.fillBytesPerSecond, rate > 0 else { return true }
         if let at = fillTokensAt {
@@ -131,8 +131,8 @@ extension Planner {
         return false
     }
 
-    /// Makes fill go through the layer again, because it may have passed extents that did not arrive after all or could
-    /// not be stored.
+    /// Makes fill go through the layer again. Call this when extents did not arrive or could not be stored, because
+    /// fill may already have passed them.
     mutating func markHoles(_ id: LayerID) {
         guard let index = fillQueue.firstIndex(where: { $0.layer == id }) else { return }
         fillQueue[index].hasHoles = true
@@ -185,9 +185,9 @@ extension Planner {
 
     // MARK: - Nearby
 
-    /// Starts small fill requests around the latest reads; see ``NearbyFill``. Each is so small that it delays a reader
-    /// by at most a round trip. The function does nothing on a link with short round trips, because a reader's own
-    /// request is just as fast there.
+    /// Starts small fill requests around the latest reads; see ``NearbyFill``. Each request is so small that it delays
+    /// a reader by at most a round trip. On a link with short round trips, the function does nothing, because a
+    /// reader's own request is just as fast there.
     private mutating func fillNearby(_ now: MonotonicTime) {
         guard configuration.nearbyFillDistance > 0, let lastDemand, !hasDemand, nearbyFill.latest != nil,
             !fillQueue.isEmpty, hasRoom(.fill, now), isStarting(now),

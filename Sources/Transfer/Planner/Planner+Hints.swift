@@ -5,8 +5,8 @@ extension Planner {
     /// The maximum number of ranges in one ``FetchRequest``.
     public static let maximumRanges = 128
 
-    /// Queues `runs`, the extents that a container's start will probably read, in the order of first use. They follow
-    /// the runs of earlier calls.
+    /// Queues `runs`, the extents that a container's start will probably read, in the order of first use. The planner
+    /// fetches these extents after those of earlier calls.
     public mutating func prefetch(
         _ runs: [(layer: LayerID, extents: Range<Int>)], source: HintSource, now: MonotonicTime
     ) -> [PlannerAction] {
@@ -43,9 +43,9 @@ extension Planner {
         lastDemand = now
     }
 
-    /// Returns the source of the hint that describes the current container start, if the start repeats a recorded one.
-    /// Returns `nil` if no such start is in progress in this layer, or if too many reads were unexpected. See
-    /// ``KnownStart``.
+    /// Returns the source of the hint for the current container start, if this start repeats a recorded start; see
+    /// ``KnownStart``. Returns `nil` if the layer has no such start in progress, or if there were too many unexpected
+    /// reads.
     public func knownStart(of id: LayerID, now: MonotonicTime) -> HintSource? {
         layers[id]?.knownStart.source(now)
     }
@@ -56,8 +56,8 @@ extension Planner {
 
     // MARK: - Batches
 
-    /// Requests the next batch of hints as soon as the outstanding bytes of earlier batches allow it; see
-    /// ``PlannerConfiguration/hintAhead``.
+    /// Requests further batches of hints. The planner requests a batch once few enough bytes of earlier batches are
+    /// still to come; see ``PlannerConfiguration/hintAhead``.
     mutating func startHints(_ now: MonotonicTime) {
         while !hintQueue.isEmpty, hasRoom(.hint, now), hintBytesLeft <= hintLead {
             let batch = takeBatch(now)
@@ -89,9 +89,9 @@ extension Planner {
         }
     }
 
-    /// Sets ``LayerState/hintedUntil`` to now plus ``PlannerConfiguration/hintQuiet`` in every layer where it is still
-    /// in the future. Until then hints cover the layer's reads, and the planner does not speculate in the layer. Also
-    /// prolongs the ``KnownStart`` of each such layer.
+    /// Extends the time for which hints cover the reads of layers. In each layer with a ``LayerState/hintedUntil`` in
+    /// the future, sets that time to now plus ``PlannerConfiguration/hintQuiet``. Until then, the planner does not
+    /// speculate in the layer. Also prolongs the ``KnownStart`` of each such layer.
     mutating func extendHints(_ now: MonotonicTime) {
         // The planner calls this function for each extent, and a node may have hundreds of layers. A few updates per
         // `hintQuiet` are enough.
@@ -125,6 +125,7 @@ extension Planner {
     }
 
     /// Removes the next open extents (see ``LayerState/isOpen(_:)``) from the hint queue, up to the size of a batch.
+    /// Returns these extents grouped into parts, usually one part for each layer.
     private mutating func takeBatch(_ now: MonotonicTime) -> [Part] {
         var batch: [Part] = []
         var later: [BackgroundEntry] = []
@@ -159,9 +160,9 @@ extension Planner {
         return batch
     }
 
-    /// Completes the parts of a batch: if the extents that are still queued for a layer make up at most 1/32 of the
-    /// batch size, adds them to the layer's part. A separate request would take more time than the transfer of so few
-    /// bytes.
+    /// Adds the last few extents of a layer to the batch. If a layer's extents in the hint queue make up at most 1/32
+    /// of the batch size, moves them to the layer's part of the batch. A separate request would take more time than the
+    /// transfer of so few bytes.
     private mutating func takeAlong(_ batch: inout [Part], taken: inout Set<ExtentKey>, now: MonotonicTime) {
         let queue = hintQueue.removeAll()
         var left: [LayerID: UInt64] = [:]
@@ -184,8 +185,8 @@ extension Planner {
         hintQueue.prepend(rest)
     }
 
-    /// Returns the runs for a part; each becomes one request. If one request suffices, its extents are in the order of
-    /// first use. Otherwise all extents are in the order of the blob, which needs fewer requests.
+    /// Returns the runs for a part; each run becomes one request. If one run suffices, its extents are in the order of
+    /// first use. Otherwise the extents of all runs are in the order of the blob, which needs fewer requests.
     private func runs(of part: Part) -> [ExtentRun] {
         guard let layer = layers[part.layer] else { return [] }
         let (gap, limit) = rangesApart(for: layer.host)

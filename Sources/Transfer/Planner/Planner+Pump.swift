@@ -48,8 +48,9 @@ extension Planner {
         }
     }
 
-    /// Marks and counts the `neighbors` in the request for `run`, and reports the request to ``ReadAround``. Does not
-    /// report a request without neighbors if it had no room for any. Reports no request while hints cover the layer.
+    /// Marks and counts `neighbors`, the neighbors in the request for `run`. Also reports the request to
+    /// ``ReadAround``, except in two cases: the request has no neighbors because there was no room for any, or hints
+    /// cover the layer.
     private mutating func note(
         _ neighbors: [Int], in id: LayerID, besides run: ExtentRun, at now: MonotonicTime
     ) {
@@ -78,8 +79,8 @@ extension Planner {
         }
     }
 
-    /// Starts one request for open extents of the entry (see ``LayerState/isOpen(_:)``), if it has any. Returns the
-    /// entry's extents after those of the request.
+    /// Starts one request for open extents of the entry (see ``LayerState/isOpen(_:)``), if the entry has any. Returns
+    /// the part of the entry's extents after the last requested extent.
     private mutating func startRun(of entry: BackgroundEntry, _ now: MonotonicTime) -> Range<Int> {
         let end = entry.extents.upperBound
         guard
@@ -99,8 +100,9 @@ extension Planner {
 
     // MARK: - All classes
 
-    /// Returns true if the class may start one more request. A class that ``BackgroundThrottle`` limits may still have
-    /// as many bytes in flight as the link carries in two round trips, up to the class's own limit.
+    /// Returns true if the class may start one more request. Even if ``BackgroundThrottle`` limits the class, the class
+    /// may have as many bytes in flight as the link carries in two round trips. The class's own
+    /// ``PlannerConfiguration/byteLimit`` still applies.
     func hasRoom(_ fetchClass: FetchClass, _ now: MonotonicTime) -> Bool {
         guard running[fetchClass] > 0 else { return true }
         let share = fetchClass < .readahead ? 1 : throttles.values.reduce(1) { min($0, $1.share(now)) }
@@ -128,7 +130,7 @@ extension Planner {
     }
 
     /// Returns true if a background class (any but demand) may request bytes of this layer now. Otherwise asks for a
-    /// tick at the earliest possible time.
+    /// ``tick(now:)`` at the earliest possible time.
     ///
     /// - Parameter notBefore: the earliest time at which the caller's queue entry may be requested.
     mutating func mayFetch(_ id: LayerID, notBefore: MonotonicTime, at now: MonotonicTime) -> Bool {

@@ -30,7 +30,7 @@ public struct Planner: Sendable {
     /// The queue of demanded extents that wait for a request. The planner skips those that no reader waits for anymore.
     var demandQueue = FIFO<ExtentKey>()
     /// Two queues of deadlines, each with the earliest deadline first. The second queue is for demands made during an
-    /// outage, which have a shorter timeout.
+    /// outage of the registry, which have a shorter timeout.
     var deadlines = [FIFO<DemandDeadline>(), FIFO<DemandDeadline>()]
     /// The scheduled retries of demanded extents.
     var retries: [ExtentRetry] = []
@@ -44,8 +44,8 @@ public struct Planner: Sendable {
     /// The read-around measured over all layers. The read-around of a new layer begins with the same size, or with a
     /// smaller size if the link is slow.
     var readAround: ReadAround
-    /// The throttles of read-ahead and fill, keyed by registry host, because the answer time depends on the host. The
-    /// smallest share of any host applies to all of them.
+    /// The throttles of read-ahead and fill, one for each registry host, because the answer time depends on the host.
+    /// The throttle with the lowest share (see ``BackgroundThrottle``) limits the requests to all hosts.
     var throttles: [String: BackgroundThrottle] = [:]
     /// The hosts that answer only one range per request.
     var singleRangeHosts: Set<String> = []
@@ -58,7 +58,8 @@ public struct Planner: Sendable {
     /// The hosts that asked for fewer requests, each with the end of its pause. Until then, the planner sends the host
     /// only demands.
     var throttledHosts: [String: MonotonicTime] = [:]
-    /// The time until which all classes but demand pause after the store failed to write an extent (a full disk).
+    /// The time until which all classes but demand pause after the store failed to write an extent, for example because
+    /// the disk is full.
     var backgroundPausedUntil = MonotonicTime(nanoseconds: 0)
     /// The latest time at which a waiting demand ended or a startup pack made progress; `nil` before the first such
     /// event.
@@ -93,8 +94,8 @@ public struct Planner: Sendable {
 
     // MARK: - Layers
 
-    /// Adds a layer and returns its identity. `host` is the registry host of the layer's blob: throttling applies to
-    /// all layers of a host.
+    /// Adds a layer and returns its identity. `host` is the registry host of the layer's blob. If the host asks for
+    /// fewer requests, all classes but demand pause for all layers of this host.
     public mutating func attach(_ map: any ExtentMap, host: String) -> LayerID {
         lastLayer += 1
         let id = LayerID(value: lastLayer)
@@ -203,7 +204,8 @@ public struct Planner: Sendable {
     /// Each is 0 before its first measurement.
     public var link: (bytesPerSecond: Double, delay: Double) { (linkEstimate.rate, linkEstimate.delay) }
 
-    /// The number of queued entries of each class.
+    /// The number of queued entries of each class. For demand, an entry is an extent; for hints and read-ahead, a range
+    /// of extents; for fill, a layer.
     public var queued: PerClass<Int> {
         PerClass(
             demand: demandQueue.count, hint: hintQueue.count, readahead: readaheadQueue.count, fill: fillQueue.count)
@@ -222,7 +224,7 @@ public struct Planner: Sendable {
         finish(now)
     }
 
-    /// Completes an event: starts and resumes requests, and returns the actions.
+    /// Completes the handling of an event: expires demands, starts and resumes requests, and returns the actions.
     mutating func finish(_ now: MonotonicTime) -> [PlannerAction] {
         wakeTime = nil
         expireDemands(now)

@@ -10,9 +10,9 @@ public struct PlannerConfiguration: Sendable {
     /// request may exceed it. One request of each class may always start, whatever its size.
     public var byteLimit = PerClass<UInt64>(demand: 64 << 20, hint: 24 << 20, readahead: 24 << 20, fill: 16 << 20)
 
-    /// The maximum size of one request of each class, in bytes; a single larger extent is allowed. A more urgent
-    /// request does not abort a running one but shares the link with it. So the limits are small enough for a slow link
-    /// to carry a request in a few seconds.
+    /// The maximum size of one request of each class, in bytes. A request for a single extent may be larger. A more
+    /// urgent request does not abort a running one but shares the link with it. So the limits are small enough for a
+    /// slow link to carry a request in a few seconds.
     public var runLimit = PerClass<UInt64>(demand: 16 << 20, hint: 16 << 20, readahead: 8 << 20, fill: 8 << 20)
 
     /// The maximum number of bytes of read-ahead in a demand's own request. The planner fetches further read-ahead in
@@ -34,12 +34,11 @@ public struct PlannerConfiguration: Sendable {
     /// The factor by which the batch size grows with each batch of hints, up to the ``runLimit`` of class hint.
     public var hintBatchGrowth: UInt64 = 4
     /// The lowest threshold, in bytes, for the next batch of hints. The planner requests that batch once the number of
-    /// hinted bytes in flight falls to the threshold. On a fast link, the threshold is the number of bytes that the
-    /// link carries in 1.5 times the time from a request to the head of its answer, up to the ``byteLimit`` of class
-    /// hint.
+    /// hinted bytes in flight falls to the threshold. On a fast link, the threshold is higher: the number of bytes that
+    /// the link carries in 1.5 times its average answer time. The ``byteLimit`` of class hint is the upper bound.
     public var hintAhead: UInt64 = 1 << 20
-    /// The value that replaces ``mergeGap`` in requests for hints and fill, if the host answers only one range per
-    /// request. It is larger, because each further range costs a whole request.
+    /// The value, in bytes, that replaces ``mergeGap`` in requests for hints and fill to a host that answers only one
+    /// range per request. The value is larger than ``mergeGap``, because each further range costs a whole request.
     public var singleRangeGap: UInt64 = 256 << 10
     /// The pause of speculation (read-ahead, read-around, nearby fill) in a layer after the last bytes of a hint
     /// arrived. Predictions do not cause this pause.
@@ -48,9 +47,9 @@ public struct PlannerConfiguration: Sendable {
     /// pack arrived.
     public var predictedPackQuiet = Duration.milliseconds(100)
 
-    /// The first read-ahead window of a sequential reader, in bytes.
+    /// The initial size of a sequential reader's read-ahead window, in bytes.
     public var readaheadFirst: UInt64 = 256 << 10
-    /// The largest read-ahead window of a sequential reader, in bytes.
+    /// The largest size of a sequential reader's read-ahead window, in bytes.
     public var readaheadLargest: UInt64 = 16 << 20
     /// The largest part of a read-ahead window that lies beyond the end of the current file, in bytes.
     public var readaheadAcrossFiles: UInt64 = 4 << 20
@@ -109,18 +108,22 @@ public struct PlannerConfiguration: Sendable {
     /// The shortest answer time (from a request to the head of its answer) at which the planner uses nearby fill. On a
     /// faster link nearby fill gains nothing.
     public var nearbyFillDelay = Duration.milliseconds(10)
-    /// The time after which a container's start counts as complete. For nearby fill and the size of fill requests, it
-    /// runs from the last stall of a reader. For ``fillQuietAfterRead``, it runs from the last call of
-    /// ``Planner/fill(_:now:)``. For a ``KnownStart``, it runs from the latest bytes of the start's hints.
+    /// The time after which the planner considers a container's start complete. The planner measures this time from
+    /// different events:
+    ///
+    /// - for nearby fill and the size of fill requests, from the last stall of a reader or the last bytes of a startup
+    ///   pack;
+    /// - for ``fillQuietAfterRead``, from the last call of ``Planner/fill(_:now:)``;
+    /// - for a ``KnownStart``, from the latest bytes of the start's hints.
     public var startQuiet = Duration.seconds(10)
     /// The number of missing bytes of an image up to which fill always fetches the image without yielding to readers.
     public var eagerSmallest: UInt64 = 2 << 20
-    /// The transfer time of an image's missing bytes, in seconds, up to which fill does not yield to readers, even if
-    /// more than ``eagerSmallest`` bytes are missing. Fill also does not yield if hints named extents with at least
-    /// half as many bytes as are missing. ``eagerLargest`` limits both rules.
+    /// The transfer time of an image's missing bytes, in seconds, up to which fill does not yield to readers. This
+    /// applies even if more than ``eagerSmallest`` bytes are missing. Fill also does not yield if the extents that
+    /// hints named amount to at least half of the missing bytes. ``eagerLargest`` limits both rules.
     public var eagerSeconds = 0.25
     /// The number of missing bytes of an image above which fill always yields to readers, despite ``eagerSeconds`` and
-    /// hints. A larger image would occupy the link that other images need, and its decoding would keep a core busy.
+    /// hints. A larger amount would occupy the link that other images need, and its decoding would keep a core busy.
     public var eagerLargest: UInt64 = 32 << 20
     /// The longest pause of a fill request. Even if readers still wait, the request then continues for
     /// ``fillTrickle`` bytes.
@@ -148,7 +151,8 @@ public struct PlannerConfiguration: Sendable {
 
 /// The limits of ``ReadAround``.
 public struct ReadAroundLimits: Sendable {
-    /// The initial size of read-around, in bytes. A later layer starts with the size that earlier layers reached.
+    /// The initial size of read-around, in bytes; see ``ReadAround``. A later layer starts with the size that earlier
+    /// layers reached.
     public var first: UInt64 = 512 << 10
     /// The smallest size of read-around, in bytes.
     public var smallest: UInt64 = 32 << 10

@@ -68,12 +68,12 @@ struct FillEntry: Sendable {
     /// through the layer again.
     var hasHoles = false
     var failures = 0
-    /// True if fill of this layer does not yield to readers: the image is small, or hints name most of its missing
-    /// bytes.
+    /// True if fill of this layer does not yield to readers; see ``PlannerConfiguration/eagerSmallest`` and
+    /// ``PlannerConfiguration/eagerSeconds``.
     let isEager: Bool
     /// The time when the caller asked for fill.
     let since: MonotonicTime
-    /// The time until which fill waits for the container's first read.
+    /// The time at which fill of this layer starts even if the container has not read anything yet.
     let delayedUntil: MonotonicTime
     var notBefore = MonotonicTime(nanoseconds: 0)
 
@@ -98,8 +98,8 @@ struct Request: Sendable {
     var current: Int?
     /// The number of requested bytes. They count against the class's limit until the request ends.
     let bytes: UInt64
-    /// The number of requested bytes that are still to come: ``bytes`` minus the extents that the caller has taken or
-    /// the planner has cut out. The bytes between extents are never subtracted.
+    /// The number of requested bytes that are still to come. This is ``bytes`` minus the bytes of extents that the
+    /// caller has taken or that the planner has cut out of the request. The bytes between extents are never subtracted.
     var bytesLeft: UInt64
     let startedAt: MonotonicTime
     /// True if the answer has begun.

@@ -26,7 +26,7 @@ public struct PlannerStatistics: Hashable, Sendable {
     public var stalled: UInt64 = 0
     /// The distribution of the waiting times of demands.
     public var stalls = StallHistogram()
-    /// The number of extents fetched as neighbors or read-ahead.
+    /// The number of extents fetched as read-ahead, or as neighbors of a demand (``ReadAround``).
     public var speculative: UInt64 = 0
     /// The number of ``speculative`` extents that were read later.
     public var speculativeRead: UInt64 = 0

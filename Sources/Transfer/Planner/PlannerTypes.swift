@@ -19,27 +19,29 @@ public struct RequestID: Hashable, Sendable {
     }
 }
 
-/// A request for one or more byte ranges of a layer's blob. The planner plans it, and the caller sends it to the
-/// registry.
+/// A request for one or more byte ranges of a layer's blob. The planner plans the request, and the caller sends it to
+/// the registry.
 ///
-/// The caller reads the response one extent (a decodable piece of the blob) at a time. Before each extent it calls
-/// ``Planner/nextStep(of:now:)``, so the planner can still pause, shorten or end the request.
+/// The caller reads the response one extent (a decodable piece of the blob) at a time. Before each extent, the caller
+/// calls ``Planner/nextStep(of:now:)``, so the planner can still pause, shorten or end the request.
 public struct FetchRequest: Hashable, Sendable {
     public let id: RequestID
     public let layer: LayerID
     /// The class in which the request starts. The planner may promote the request to ``FetchClass/demand`` later.
     public let fetchClass: FetchClass
-    /// The ranges, in the order in which their bytes must arrive. For hints, this may differ from their order in the
-    /// blob. The ranges are disjoint, and none is empty. There are at most ``Planner/maximumRanges``.
+    /// The ranges, in the order in which their bytes must arrive. For hints, this order may differ from the order of
+    /// the blob. The ranges are disjoint, and none is empty. There are at most ``Planner/maximumRanges``.
     public let ranges: [ByteRange]
-    /// The number of earlier failed requests for the same bytes. In class demand, only the request's first extent
-    /// counts. In class hint, the number is the same for each extent of the request. In class fill, it is the number of
-    /// the layer's fill requests that failed since the last success. In class read-ahead, it is always 0, because the
-    /// planner does not retry read-ahead.
+    /// The number of earlier failed requests for the same bytes. The meaning depends on the class:
+    ///
+    /// - demand: the number of failed requests for the first extent;
+    /// - hint: the number of failed requests for each extent, which is the same for all extents of the request;
+    /// - fill: the number of the layer's fill requests that failed since the last success;
+    /// - read-ahead: always 0, because the planner does not retry read-ahead.
     public let attempt: Int
 
-    /// The range from the start of the first range to the end of the last one. It covers ``ranges`` only if they are in
-    /// the order of the blob.
+    /// The range from the start of the first requested range to the end of the last requested range. The result covers
+    /// all of ``ranges`` only if ``ranges`` is in the order of the blob.
     public var blob: ByteRange { ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0) }
 }
 

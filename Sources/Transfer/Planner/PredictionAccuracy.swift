@@ -1,12 +1,13 @@
 /// The share of a layer's reads that were predicted.
 ///
-/// If predictions cover nearly all reads, read-ahead and read-around mostly fetch bytes that no process reads. On the
-/// bench network `wan` (50 ms, 100 Mbit/s), the image numpy was ready after 3.13 s and 28.6 MB with both. With
-/// predictions alone it was ready after 2.80 s and 19.9 MB.
+/// If predictions cover nearly all reads, read-ahead and read-around (see ``ReadAround``) mostly fetch bytes that no
+/// process reads. On the bench network `wan` (50 ms, 100 Mbit/s), the image numpy was ready after 3.13 s and 28.6 MB
+/// with predictions, read-ahead and read-around. With predictions alone, numpy was ready after 2.80 s and 19.9 MB.
 ///
 /// The reads that predictions miss are close together, though, so a little read-around still pays off. On `wan`, the
-/// image python-sci started in 15.2 s with 250 requests and no read-around. With a read-around of 256 KiB it took
-/// 12.0 s and 187 requests; with 128 KiB 12.8 s, with 32 KiB 14.0 s. The start of numpy did not change.
+/// image python-sci started in 15.2 s with 250 requests and no read-around. With a read-around of 256 KiB, it started
+/// in 12.0 s with 187 requests. With 128 KiB, the start took 12.8 s; with 32 KiB, 14.0 s. The start of numpy did not
+/// change.
 struct PredictionAccuracy: Sendable {
     /// The sum of ``hits`` and ``misses`` above which both are halved, so that older reads count less.
     private static let memory = 64

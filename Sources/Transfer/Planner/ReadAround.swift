@@ -8,9 +8,9 @@ import Base
 /// fetching if they save more time in round trips than they cost on the link.
 ///
 /// Savings and costs depend on the image and the link, so the planner measures both. A neighbor that is read later has
-/// saved a round trip; any other neighbor has cost link time. The size doubles while neighbors pay off. It halves when
-/// they cost more than four times what they save. The neighbors come after the demanded extent, so its reader does not
-/// wait for them.
+/// saved a round trip; any other neighbor has cost link time. The size doubles while neighbors save at least as much
+/// time as they cost. The size halves when neighbors cost more than four times what they save. The neighbors come after
+/// the demanded extent, so the reader of the demanded extent does not wait for them.
 struct ReadAround: Sendable {
     private let limits: ReadAroundLimits
     private let requestCost: Double
@@ -29,9 +29,9 @@ struct ReadAround: Sendable {
         size = limits.first
     }
 
-    /// Creates the read-around of a new layer. It begins with the size of `others`, the read-around over all layers. On
-    /// a slow link, it begins with the number of bytes that the link carries in a round trip plus
-    /// ``ReadAroundLimits/requestCost``, but with at least ``ReadAroundLimits/smallest`` bytes.
+    /// Creates the read-around of a new layer, with the size of `others`, the read-around over all layers. On a slow
+    /// link, the size is smaller: the number of bytes that the link carries in the time of a round trip plus
+    /// ``ReadAroundLimits/requestCost``. The size is then at least ``ReadAroundLimits/smallest``.
     init(after others: ReadAround, _ link: LinkEstimate) {
         limits = others.limits
         requestCost = others.requestCost

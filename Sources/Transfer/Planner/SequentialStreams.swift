@@ -3,16 +3,17 @@ import Base
 /// The sequential readers of one layer, told apart by their positions.
 ///
 /// A reader that moves from one extent to the next gets a read-ahead window that doubles with each step, as in the
-/// Linux kernel. A jump begins a new window. The window's size is the number of bytes of the blob ahead of the reader.
+/// Linux kernel. A jump begins a new window. The window's size is the number of bytes of the blob to read ahead of the
+/// reader.
 ///
 /// The part of the window beyond the end of the current file grows only when the reader crosses the end of a file.
-/// Without this rule, a reader that reads a large file to its end would cause a fetch of 16 MiB from the files after
-/// it.
+/// Without this rule, a reader that reads one large file to its end would cause a fetch of 16 MiB from the files after
+/// this file.
 struct SequentialStreams: Sendable {
     struct Stream: Sendable {
         /// The last extent read.
         var last: Int
-        /// The end of the extents that are already scheduled for read-ahead: the number of the first one after them.
+        /// The end of the extents that are already scheduled for read-ahead: the number of the last such extent plus 1.
         var scheduledEnd: Int
         var window: UInt64 = 0
         var acrossFiles: UInt64 = 0

@@ -31,8 +31,8 @@ extension RegistryClient {
 
     /// Fetches a small blob, such as an image configuration, into memory and verifies its digest.
     ///
-    /// - Throws: `tooLarge` if the blob is larger than `maximumSize` bytes. The client keeps no more bytes than that in
-    ///   memory.
+    /// - Throws: `tooLarge` if the blob is larger than `maximumSize` bytes. The client never keeps more than
+    ///   `maximumSize` bytes in memory.
     public func blob(_ location: BlobLocation, maximumSize: Int) async throws(RegistryError) -> [UInt8] {
         try await requester.withHosts(of: location.repository, for: .pull, priority: .demand, blob: location) {
             host throws(RegistryError) in

@@ -7,8 +7,8 @@ public struct ResolvedImage: Sendable, Hashable {
     public let repository: Repository
     /// The digest of the document that the reference names: of ``index`` if it is not `nil`, else of ``manifest``.
     public let digest: Digest
-    /// The index that the reference names; `nil` if the reference names a manifest. The manifest may be in an index
-    /// within this index.
+    /// The index that the reference names; `nil` if the reference names a manifest. The index may contain ``manifest``
+    /// directly, or in another index that it lists.
     public let index: ImageIndex?
     public let manifest: Manifest
 }

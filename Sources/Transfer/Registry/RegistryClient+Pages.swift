@@ -7,13 +7,13 @@ extension RegistryClient {
     /// The maximum number of pages in one list. A list with more pages fails with `tooLarge`.
     private static let maximumPages = 64
 
-    /// Returns all items of a list. Returns `nil` if the registry answers the first request with 400, 404, 405 or 501,
-    /// which means that it does not have the list.
+    /// Returns all items of a list. Returns `nil` if the registry does not offer the list. The registry then answers
+    /// the first request with 400, 404, 405 or 501.
     ///
     /// - Parameters:
     ///   - call: the request for the first page.
     ///   - capability: the capability that a host needs for this list.
-    ///   - what: the name of the list's contents in errors.
+    ///   - what: a description of the list's contents, for errors.
     ///   - limit: the maximum number of items. A longer list fails with `tooLarge`.
     ///   - decode: returns the items of one page, or `nil` if the page is malformed.
     func pages<Item>(

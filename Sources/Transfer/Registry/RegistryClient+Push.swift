@@ -48,7 +48,7 @@ extension RegistryClient {
     /// - Parameters:
     ///   - size: the size of the blob in bytes.
     ///   - part: returns the given range of the blob. The client asks for parts of 16 MiB in order. For another host,
-    ///     or another attempt, it starts again from the beginning.
+    ///     or another attempt, the client starts again from the beginning of the blob.
     public func pushBlob(
         _ blob: BlobLocation, size: UInt64, part: @Sendable (ByteRange) async throws(RegistryError) -> ByteBuffer
     ) async throws(RegistryError) {
@@ -129,7 +129,8 @@ extension RegistryClient {
         return response
     }
 
-    /// Sends a part other than the last ("Pushing a blob in chunks"), and returns the session for the next part.
+    /// Sends a part of the blob that is not the last one ("Pushing a blob in chunks"). Returns the session for the next
+    /// part.
     ///
     /// - Parameter offset: the position of the part in the blob, in bytes.
     private func go(
@@ -171,7 +172,8 @@ extension RegistryClient {
     private static let partSize = 16 << 20
 
     /// Copies a blob into `repository`, which may be on another registry. The client copies no bytes if `repository`
-    /// already has the blob, or if the registry can mount the blob from the source repository.
+    /// already has the blob. It also copies no bytes if the source is on the same registry and the registry can mount
+    /// the blob from there.
     ///
     /// The target registry verifies the digest. The client keeps about one part of 16 MiB in memory.
     ///

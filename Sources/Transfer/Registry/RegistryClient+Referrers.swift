@@ -14,8 +14,8 @@ extension RegistryClient {
     /// Lists the manifests that refer to `subject`. The list may be empty.
     ///
     /// If the registry lacks the referrers API (status 400, 404, 405 or 501), the client uses the fallback index. Until
-    /// the registry is known to have the API, the client requests the API and the fallback index at the same time,
-    /// because a pod waits for the answer.
+    /// the registry is known to have the API, the client requests the API and the fallback index at the same time. That
+    /// saves a round trip for the pod that waits for the answer.
     ///
     /// - Parameter artifactType: the type of artifact to list; `nil` lists all types.
     public func referrers(
@@ -50,8 +50,8 @@ extension RegistryClient {
         }
     }
 
-    /// Pushes a manifest that refers to `subject`, and lists it in the fallback index if the registry does not maintain
-    /// a list itself.
+    /// Pushes a manifest that refers to `subject`. If the registry does not maintain the list of referrers itself, the
+    /// client also adds the manifest to the fallback index.
     ///
     /// - Parameter descriptor: the manifest's entry in the list of referrers, with the digest and size of `bytes`.
     public func pushReferrer(
@@ -67,7 +67,8 @@ extension RegistryClient {
         }
     }
 
-    /// Deletes a manifest that refers to `subject`, and removes its entry from the fallback index if there is one.
+    /// Deletes a manifest that refers to `subject`. If there is a fallback index, the client also removes the
+    /// manifest's entry from the index.
     public func deleteReferrer(
         _ repository: Repository, digest: Digest, subject: Digest
     ) async throws(RegistryError) {
@@ -81,7 +82,8 @@ extension RegistryClient {
     }
 
     /// Updates the fallback index. Registries have no conditional writes, so another client may overwrite the change.
-    /// The method therefore repeats the update until it reads an index that has the change.
+    /// The method therefore repeats the update until it reads an index that has the change, at most ``maximumTries``
+    /// times.
     ///
     /// - Parameter change: changes the index and returns true, or returns false if the index already has the change.
     private func changeFallback(
@@ -116,8 +118,8 @@ extension RegistryClient {
 
     // MARK: - The API
 
-    /// One page of the API's list. The decoder skips an entry that it cannot decode, such as one with a digest of
-    /// another algorithm. Anybody may push such an entry, and it must not hide the others.
+    /// One page of the list that the referrers API returns. The decoder skips an entry that it cannot decode, such as
+    /// an entry with a digest that is not SHA-256. Anybody may push such an entry, and it must not hide the others.
     private struct Page: Decodable {
         struct Entry: Decodable {
             let descriptor: Descriptor?

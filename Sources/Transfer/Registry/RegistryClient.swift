@@ -42,12 +42,12 @@ public final class RegistryClient: Sendable {
         await requester.directory.upstreams()
     }
 
-    /// Returns true if the registry is known to have the referrers API.
+    /// Returns true if the repository's registry is known to have the referrers API.
     func hasReferrers(_ repository: Repository) -> Bool {
         referrers.withLock { $0[repository.host] != nil }
     }
 
-    /// Records that the registry has the referrers API.
+    /// Records that the repository's registry has the referrers API.
     func noteReferrers(_ repository: Repository) {
         referrers.withLock { $0[repository.host] = () }
     }

@@ -7,8 +7,8 @@ extension Predictor {
     /// Begins to predict what a starting container reads next, and makes `engine` fetch the predicted chunks.
     ///
     /// - Parameters:
-    ///   - chain: the key of the prediction for the container's chain, which is its stack of layers.
-    ///   - subject: the layers and the merged tree of that chain.
+    ///   - chain: the key of the prediction, which names the container's chain.
+    ///   - subject: the layers and the merged tree of the container's chain.
     ///   - touches: the log of the container's first reads.
     ///   - engine: the engine that fetches the predicted chunks.
     public func follow(
@@ -23,9 +23,9 @@ extension Predictor {
 
     /// Predicts what a container reads first, and makes `engine` fetch the predicted chunks.
     ///
-    /// The prediction uses only the files of `layer`, because the image's other layers may not be open yet. While they
-    /// are being opened, the network has little else to do. If another layer replaces a predicted file, the engine
-    /// fetches the replaced file's chunks in vain.
+    /// The prediction uses only the files of `layer`, because the image's other layers may not be open yet. If another
+    /// layer replaces a predicted file, the engine fetches the replaced file's chunks in vain. This is acceptable,
+    /// because the network is almost idle while the other layers are being opened.
     ///
     /// - Parameters:
     ///   - start: the process that the container runs.

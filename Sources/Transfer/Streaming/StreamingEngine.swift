@@ -7,9 +7,11 @@ public import Registry
 /// The streaming engine, which brings the content of layers from registries to the content store.
 ///
 /// The scheduler decides what to fetch, and the transfer runner performs the requests. The decode pool decodes,
-/// verifies and publishes chunks as their bytes arrive. A demand is a reader's call for missing chunks. The thread that
-/// publishes the last chunk of a demand runs the demand's completion, and no thread waits for the end of a request. The
-/// engine stops reading a connection while the decode queue is full.
+/// verifies and publishes chunks as their bytes arrive. The engine stops reading a connection while the decode queue is
+/// full.
+///
+/// A demand is a reader's call for missing chunks. The thread that publishes the last of these chunks runs the demand's
+/// completion. The request that brings the chunks may continue after that.
 ///
 /// The owner must call ``shutdown()`` before it releases the engine.
 public final class StreamingEngine: ChunkSource {
@@ -41,16 +43,18 @@ public final class StreamingEngine: ChunkSource {
         pipeline.scheduler.detach(layer)
     }
 
-    /// Begins to fetch the chunks that a hint names. Skips a layer if a better hint already covers everything that the
-    /// start of its image reads.
+    /// Begins to fetch the chunks that a hint names. Skips the chunks of a layer if a better hint already covers
+    /// everything that the start of the layer's image reads.
     public func prefetch(_ hint: StartHint) {
         pipeline.scheduler.prefetch(hint)
     }
 
-    /// Begins to fetch all missing content of an image's layers, in order. Normally, the engine does this while nothing
-    /// else needs the network. It does not yield to readers if the missing bytes are few, or if start hints name at
-    /// least half of them. The limits for this are ``PlannerConfiguration/eagerSmallest``,
-    /// ``PlannerConfiguration/eagerSeconds`` and ``PlannerConfiguration/eagerLargest``.
+    /// Begins to fetch all missing content of an image's layers, in order. This fill normally runs only while nothing
+    /// else needs the network.
+    ///
+    /// In two cases, fill does not yield to readers: few bytes are missing, or start hints name at least half of the
+    /// missing bytes. The limits are ``PlannerConfiguration/eagerSmallest``, ``PlannerConfiguration/eagerSeconds`` and
+    /// ``PlannerConfiguration/eagerLargest``.
     public func fill(_ layers: [StoredLayer]) {
         pipeline.scheduler.fill(layers)
     }

@@ -10,18 +10,20 @@ public struct DaemonConfiguration: Sendable {
     public var registryConfigPath = "/etc/containerd/certs.d:/etc/docker/certs.d"
     /// The directory of docker's `config.json`; `nil` means `$DOCKER_CONFIG`, or else `$HOME/.docker`.
     public var dockerConfig: String?
-    /// The number of connections to one registry host that background requests leave free for urgent requests. Urgent
-    /// requests are those for which a container's read waits, and those for manifests and tokens.
+    /// The number of connections to one registry host that background blob requests leave free for urgent requests.
+    /// Urgent requests fetch manifests, tokens, and blobs for which a container's read waits.
     public var registryConnections = 24
     /// The maximum number of concurrent background requests to one registry, such as those of prefetch and background
     /// fill.
     public var registryBackgroundRequests = 16
     /// The number of connections that the daemon opens to one registry when a pod is created, before any request needs
-    /// them; 0 disables this. The daemon connects to at most four registries: those of the images most recently added
-    /// to the node, or on a new node those in ``registryConfigPath``.
+    /// them; 0 opens none.
+    ///
+    /// The daemon connects to at most four registries: the sources of the images that were most recently added to the
+    /// node. On a node without images, the daemon connects to registries that ``registryConfigPath`` configures.
     public var registryReadyConnections = 8
     /// The path of containerd's own socket, through which the daemon reads the manifests and configurations of images.
-    /// If it is `nil`, the daemon reads them from the registry.
+    /// If the path is `nil`, the daemon reads them from the registry.
     public var containerdAddress: String? = "/run/containerd/containerd.sock"
     public var prefetches = true
     public var profiles = true

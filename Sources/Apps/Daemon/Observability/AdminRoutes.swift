@@ -8,8 +8,8 @@ import Streaming
 ///
 /// - `GET /metrics`: the metrics page in Prometheus format
 /// - `GET /healthz`: 200 while the kernel has the daemon's mount
-/// - `GET /profiles`: the stored profiles as JSON, most recently stored first: `chain`, `repository`, `entries`,
-///   `bytes`
+/// - `GET /profiles`: a JSON list of the stored profiles, most recently stored first, with the keys `chain`,
+///   `repository`, `entries` and `bytes`
 /// - `GET /profiles/<chain ID>`: the chain's profile as a file (`docs/profiles.md`)
 /// - `PUT /profiles`: stores the profile file that the request's body contains
 public struct AdminRoutes: Sendable {

@@ -7,8 +7,8 @@ import Streaming
 
 /// A profile that the daemon stores, without its entries.
 struct ProfileSummary: Codable, Sendable {
-    /// The chain ID. In JSON, this program prints it as `sha256:…`; the daemon's list, which this type decodes, has
-    /// only the hexadecimal digits.
+    /// The chain ID. The daemon's list of profiles, which this type decodes, contains only the ID's hexadecimal digits.
+    /// In its own JSON output, this program puts `sha256:` before the digits.
     let chain: Digest
     let repository: String
     /// The number of entries.
@@ -55,8 +55,10 @@ extension AdminSocket {
         return found
     }
 
-    /// Returns the ID of the chain that `prefix` identifies. Throws unless exactly one chain with a profile has an ID
-    /// that begins with `prefix`. If `prefix` is a complete chain ID, returns that ID without asking the daemon.
+    /// Returns the ID of the chain that `prefix` identifies.
+    ///
+    /// If `prefix` is a complete chain ID, returns that ID without asking the daemon. Otherwise, throws unless exactly
+    /// one chain with a profile has an ID that begins with `prefix`.
     func chain(_ prefix: ChainPrefix) async throws(CommandFailure) -> Digest {
         if let whole = prefix.whole { return whole }
         let found = try await profiles().map(\.chain).filter(prefix.matches)

@@ -20,8 +20,8 @@ struct ServiceClient: Sendable {
     ///
     /// - Parameters:
     ///   - url: the service's URL; `nil` means `$RIVULET_SERVICE`, or ``defaultURL`` if that is not set.
-    ///   - tokenFile: the file with the bearer token, which each request reads again; `nil` if the service requires
-    ///     none.
+    ///   - tokenFile: the file with the bearer token; `nil` if the service requires none. The client reads the file
+    ///     again for each request.
     init(url: String?, tokenFile: String?) {
         let named = url ?? getenv("RIVULET_SERVICE").map { String(cString: $0) } ?? Self.defaultURL
         base = named.hasSuffix("/") ? String(named.dropLast()) : named

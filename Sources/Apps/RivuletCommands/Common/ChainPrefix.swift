@@ -28,6 +28,7 @@ struct ChainPrefix: Sendable {
 }
 
 extension Digest {
-    /// The first 12 digits of a chain ID, for tables. The command line accepts them in place of the complete ID.
+    /// The first 12 digits of a chain ID, for tables. The command line accepts these digits in place of the complete
+    /// ID.
     var short: String { String(hex.prefix(12)) }
 }

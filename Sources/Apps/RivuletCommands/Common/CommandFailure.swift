@@ -3,7 +3,7 @@ import Artifacts
 import Base
 import Registry
 
-/// A failure of a command: a message, and an exit code that is 1 or one from sysexits.h.
+/// A failure of a command: a message, and an exit code. The exit code is 1 or a code from sysexits.h.
 struct CommandFailure: Error {
     enum Code: Int32 {
         case failed = 1
@@ -29,8 +29,10 @@ struct CommandFailure: Error {
         self.init(code, "\(message): \(cause)".printable)
     }
 
-    /// Creates a failure from any error. A `CommandFailure` is copied. The code follows from a `RegistryError`: either
-    /// `error` itself, or the cause of an `ArtifactError`. Other errors get ``Code/failed``.
+    /// Creates a failure from any error. If `error` is a `CommandFailure`, the new failure is a copy of it.
+    ///
+    /// The code follows from a `RegistryError`, which is either `error` itself or the cause of an `ArtifactError`.
+    /// Other errors get ``Code/failed``.
     init(_ error: any Error) {
         if let failure = error as? CommandFailure {
             self = failure
@@ -49,8 +51,8 @@ struct CommandFailure: Error {
     }
 }
 
-/// Runs the body of a command. If the body throws an error, writes one line about it to standard error and throws the
-/// exit code for it.
+/// Runs the body of a command. If the body throws an error, writes the error's message to standard error as one line,
+/// and throws the matching exit code.
 func reporting(_ body: () async throws -> Void) async throws {
     do {
         try await body()

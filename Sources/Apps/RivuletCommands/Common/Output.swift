@@ -61,7 +61,7 @@ enum Output {
     }
 }
 
-/// A progress line on a terminal. Elsewhere it prints nothing.
+/// A progress line on a terminal. If standard error is not a terminal, the methods print nothing.
 struct ProgressBar {
     private let isTerminal = isatty(STDERR_FILENO) == 1
     private let title: String

@@ -120,7 +120,7 @@ struct ProfileRecord: AsyncParsableCommand {
     }
 
     /// Runs the image until the daemon has recorded its profile, and returns the ID of the image's chain. Starts no
-    /// container if there is already a profile.
+    /// container if `known`, the chains that already have a profile, contains this chain.
     private func run(on runtime: CRIClient, client: AdminSocket, known: Set<Digest>) async throws -> Digest {
         let deadline = MonotonicTime.now().advanced(by: UInt64(timeout) * 1_000_000_000)
         if let chain = try await runtime.chainID(ofImage: image), known.contains(chain) {

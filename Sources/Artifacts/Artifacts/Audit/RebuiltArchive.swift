@@ -61,14 +61,15 @@ struct RebuiltArchive: Sendable {
         }
     }
 
-    /// Returns for each extent whether the rebuild must read it from the blob. It must read these extents:
+    /// Returns for each extent whether the rebuild must read it from the blob. The rebuild must read these extents:
     ///
     /// - each extent whose gaps (the decoded bytes outside all chunks) are not in the log;
     /// - each extent that is followed by bytes of the blob that belong to no extent;
     /// - the first extent if the blob has bytes before it.
     ///
-    /// If the store lacks the restart window of such an extent, decoding must begin earlier. Then the rebuild also
-    /// reads the extents before it, back to one at which decoding can begin.
+    /// Decoding cannot begin at such an extent if the store lacks the extent's restart window, the data that a decoder
+    /// needs to begin there. The rebuild then also reads the preceding extents, back to one at which decoding can
+    /// begin.
     private static func fetched(_ content: StoredLayer, _ records: [Int: TarSplitLog.Record]) -> [Bool] {
         let table = content.chunks
         var isFetched = (0..<table.extentCount).map { number in

@@ -24,10 +24,10 @@ public struct ArtifactBuilder: Sendable {
         public var step = Step.layers
 
         public enum Step: Sendable {
-            /// The builder reads the layers. The bytes are those of the compressed layers.
+            /// The builder reads the layers. The progress counts bytes of the compressed layers.
             case layers
-            /// The builder fetches the chunks that a start reads, for the startup pack. The bytes are decoded bytes.
-            /// Without a recorded start, their total is 0 (unknown).
+            /// The builder fetches the chunks that a start reads, for the startup pack. The progress counts decoded
+            /// bytes. Without a recorded start, the total is 0 (unknown).
             case pack
         }
     }
@@ -239,7 +239,8 @@ public struct ArtifactBuilder: Sendable {
         return made.layers
     }
 
-    /// Logs a layer that the artifact leaves out. Nodes stream the layers below it, and pull it and those above it.
+    /// Logs a layer that the artifact leaves out. Nodes can stream only the layers below the logged layer. They pull
+    /// the logged layer and all layers above it.
     private func leaveOut(_ descriptor: Descriptor, _ error: ArtifactError) {
         logger.warning(
             "leaving out a layer that cannot be streamed",

@@ -40,7 +40,8 @@ struct PackBuilder {
     /// - Parameters:
     ///   - repository: the repository of the image.
     ///   - manifest: the image's manifest.
-    ///   - layers: the layers of the streaming artifact, which may lack some layers of `manifest`.
+    ///   - layers: the layers of the streaming artifact. If they do not include all layers of `manifest`, this function
+    ///     throws an ``ArtifactError`` (`invalid`).
     ///   - source: the source from which the builder learns what a start reads.
     ///   - read: called many times, to report progress. Its argument is the decoded size, in bytes, of the chunks that
     ///     the builder has fetched since the previous call.

@@ -11,8 +11,8 @@ struct UnfinishedArtifact: Sendable {
     let registry: RegistryClient
     let repository: Repository
     let subject: Descriptor
-    /// True if the builder may reuse and record finished layers. False if the builder signs the artifact, because
-    /// another builder may have recorded a layer, and the builder signs only data that it has built itself.
+    /// True if the builder may reuse and record finished layers. False if the builder signs the artifact. Such a
+    /// builder signs only data that it has built itself, and another builder may have recorded a layer.
     let isUsed: Bool
 
     /// Returns the recorded layers, keyed by the digests of their blobs.

@@ -29,7 +29,8 @@ public struct ImageReencoder: Sendable {
     }
 
     /// The annotation of the new manifest that names the original manifest. If the new manifest is in another
-    /// repository, it has no other reference to the original, because its OCI `subject` must be in the same repository.
+    /// repository, this annotation is its only reference to the original. An OCI `subject` must be in the same
+    /// repository.
     static let sourceAnnotation = "io.rivulet.reencoded.source"
 
     private let registry: RegistryClient

@@ -154,8 +154,8 @@ struct LayerReencoder {
 
         /// Appends bytes to the blob.
         ///
-        /// - Parameter raw: the same bytes uncompressed, if they belong to the archive; empty for the footer, and for
-        ///   the table of contents in the format zstd:chunked.
+        /// - Parameter raw: the uncompressed form of `bytes` if they belong to the archive; otherwise empty. The footer
+        ///   does not belong to the archive, and in the format zstd:chunked, the table of contents does not either.
         private func put(_ bytes: [UInt8], raw: [UInt8] = [], state: inout State) throws {
             try state.blob.append(bytes)
             state.archiveSize += UInt64(raw.count)

@@ -27,8 +27,8 @@ public struct ConversionOperation: Codable, Sendable, Equatable {
     public let id: String
     /// The repository's name, including the registry's host.
     public let repository: String
-    /// The requested image reference, completed with the registry's host. A reference without a tag and a digest gets
-    /// the tag `latest`.
+    /// The requested image reference, completed with the registry's host. A reference with neither a tag nor a digest
+    /// gets the tag `latest`.
     public let image: String
     public internal(set) var state: State
     /// The progress in percent.

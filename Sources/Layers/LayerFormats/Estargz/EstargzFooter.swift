@@ -5,7 +5,8 @@ import Base
 ///
 /// Writers produce the same bytes except for the offset, so a footer must match in every byte.
 public enum EstargzFooter: Equatable, Sendable {
-    /// A table of contents (TOC) in a gzip member from `offset` up to the footer. The footer has `footerSize` bytes.
+    /// A table of contents (TOC) in the blob. It is a gzip member from offset `offset` of the blob up to the footer,
+    /// which has `footerSize` bytes.
     case internalTOC(offset: UInt64, footerSize: Int)
     /// A TOC outside the blob. The footer has `footerSize` bytes.
     case externalTOC(footerSize: Int)
@@ -15,8 +16,11 @@ public enum EstargzFooter: Equatable, Sendable {
 
     /// Parses the footer at the end of `tail`, the last bytes of a blob; `nil` if there is none.
     ///
-    /// Tries the longest footer first: 51 bytes (eStargz), 47 (CRFS stargz, whose extra field lacks the subfield header
-    /// of RFC 1952 §2.3.1.1), 46 (external TOC).
+    /// The parser tries three kinds of footer, the longest first:
+    ///
+    /// - 51 bytes: eStargz.
+    /// - 47 bytes: CRFS stargz. The extra field lacks the subfield header of RFC 1952 §2.3.1.1.
+    /// - 46 bytes: eStargz with an external TOC.
     public init?(tail: UnsafeRawBufferPointer) {
         if let footer = Self.match(tail, extra: Array("SG\u{16}\0".utf8), hexDigits: true, magic: "STARGZ") {
             self = footer
@@ -36,7 +40,7 @@ public enum EstargzFooter: Equatable, Sendable {
     /// An empty stored block marked as the last, then the CRC and the size of empty data.
     private static let end: [UInt8] = [1, 0, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]
 
-    /// Returns the 51-byte footer of a blob whose table of contents is a gzip member at `offset`.
+    /// Returns the 51-byte footer of a blob whose table of contents begins at `offset` of the blob.
     public static func bytes(tocOffset offset: UInt64) -> [UInt8] {
         let digits = String(offset, radix: 16)
         let extra =

@@ -1,7 +1,7 @@
 public import Base
 
-/// The eStargz format (stargz-snapshotter, docs/estargz.md): independent gzip members, and a table of contents at the
-/// end or in a separate image.
+/// The eStargz format (stargz-snapshotter, docs/estargz.md): independent gzip members, and a table of contents. The
+/// table is at the end of the blob or in a separate image.
 public struct EstargzFormat: LayerFormat {
     public let name = "eStargz"
 

@@ -47,8 +47,8 @@ public struct EstargzPlan: Sendable {
 
     private static let tocName = TOCNames.toc
     private static let landmark: [UInt8] = [0x0f]
-    /// The number of bytes in a member, not counting its file content, after which the plan begins a new member. These
-    /// bytes are padding and tar headers. The limit ensures that a member fits into memory.
+    /// The number of bytes of tar headers and padding at which a member is full. The plan then begins a new member, so
+    /// that every member fits into memory.
     private static let maximumHeaders = 4 << 20
 
     /// The members in the order of the new archive.
@@ -62,13 +62,14 @@ public struct EstargzPlan: Sendable {
     /// - Parameters:
     ///   - archived: the entries of the old archive. If several entries have the same name, the last one counts. If the
     ///     layer is eStargz already, the plan leaves out its prefetch landmarks and its table of contents.
-    ///   - first: paths, without the leading slash, of files that a container start needs, in the order of use. They
-    ///     come first in the archive and are marked for prefetch. Paths that the layer lacks are skipped.
+    ///   - first: paths, without the leading slash, of files that a container start needs, in the order of use. These
+    ///     files come first in the new archive, and a landmark after them marks them for prefetch. Paths that the layer
+    ///     lacks are skipped.
     ///   - chunkSize: the maximum number of content bytes in one member.
-    ///   - endsArchive: true if the plan includes the two zero blocks that end a tar archive. It is false for eStargz,
-    ///     where ``tocEntry(_:)`` adds them after the table of contents.
-    /// - Throws: `unsupported` for a name or link target that is not UTF-8, because a table of contents is text.
-    ///   `badArchive` for an invalid path.
+    ///   - endsArchive: true to include the two zero blocks that end a tar archive. Pass false for eStargz: there,
+    ///     ``tocEntry(_:)`` adds the zero blocks after the table of contents.
+    /// - Throws: `unsupported` if a name or a link target is not UTF-8, because a table of contents is text.
+    ///   `badArchive` if a path is invalid.
     public init(
         _ archived: [ArchivedEntry], first: [[UInt8]], chunkSize: Int, endsArchive: Bool
     ) throws(LayerFormatError) {
@@ -82,8 +83,9 @@ public struct EstargzPlan: Sendable {
 
     // MARK: - Order
 
-    /// Returns the entries to write, with the urgent ones first; the number of urgent entries; and the paths of `first`
-    /// that exist. An entry with such a path is urgent, and so are its parents and hard link target.
+    /// Returns the entries to write, the number of urgent entries, and the paths of `first` that exist. An entry with
+    /// such a path is urgent, and so are its parent directories and the target of its hard link. The urgent entries
+    /// come first.
     private static func order(
         _ archived: [ArchivedEntry], _ first: [[UInt8]]
     ) throws(LayerFormatError) -> (entries: [ArchivedEntry], urgent: Int, found: Set<[UInt8]>) {
@@ -130,8 +132,8 @@ public struct EstargzPlan: Sendable {
         }
     }
 
-    /// Returns the cleaned form of a path (``EntryPath``), by which the plan compares names. Throws `unsupported` if
-    /// the path is not UTF-8.
+    /// Returns the cleaned form of a path (``EntryPath``). The plan compares entries by this form. Throws `unsupported`
+    /// if the path is not UTF-8.
     private static func name(_ path: [UInt8]) throws(LayerFormatError) -> [UInt8] {
         guard String(validating: path, as: UTF8.self) != nil else {
             throw LayerFormatError(
@@ -236,7 +238,8 @@ public struct EstargzPlan: Sendable {
         return writer.finish()
     }
 
-    /// Returns the tar entry of an eStargz layer's table of contents, followed by the end of the archive.
+    /// Returns the tar entry of an eStargz layer's table of contents, followed by the two zero blocks that end the
+    /// archive.
     ///
     /// - Parameter toc: the JSON text of the table of contents.
     public static func tocEntry(_ toc: [UInt8]) -> [UInt8] {

@@ -1,7 +1,8 @@
 public import Base
 import LayerIndex
 
-/// The format of an ordinary layer whose index is in the image's streaming artifact (``LayerIndexBlob``).
+/// The format of an ordinary layer, which has no table of contents. Its index is in the image's streaming artifact
+/// (``LayerIndexBlob``).
 public struct IndexedFormat: LayerFormat {
     public let name = "artifact index"
 
@@ -20,8 +21,9 @@ public struct IndexedFormat: LayerFormat {
 
 /// An opener that uses the index in a streaming artifact.
 ///
-/// The index must name the layer's digest, and the diff ID, source blob and windows blob in ``LayerDescription/index``.
-/// The opener verifies no file content: chunk digests verify content when it is fetched.
+/// The index must contain the layer's digest. It must also contain the diff ID, the source blob and the windows blob
+/// that ``LayerDescription/index`` states. The opener verifies no file content: chunk digests verify content when it is
+/// fetched.
 private struct IndexedOpener: LayerOpener {
     private enum State {
         case start, waiting

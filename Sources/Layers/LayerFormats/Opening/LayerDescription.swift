@@ -12,8 +12,8 @@ public struct LayerDescription: Sendable, Hashable {
         /// The digest, and the size in bytes, of the blob from which the layer is read. This is either the layer's own
         /// blob or a copy in the streaming artifact.
         public var source: (digest: Digest, size: UInt64)
-        /// The digest of the windows blob (``WindowsBlob``), which a decoder needs to start in the middle of a DEFLATE
-        /// stream; `nil` if the index needs no windows.
+        /// The digest of the windows blob (``WindowsBlob``); `nil` if the index needs no windows. A window is the data
+        /// that a decoder needs to start in the middle of a DEFLATE stream.
         public var windows: Digest?
 
         public init(digest: Digest, diffID: Digest, source: (digest: Digest, size: UInt64), windows: Digest?) {
@@ -40,8 +40,8 @@ public struct LayerDescription: Sendable, Hashable {
     public var size: UInt64
     /// The media type of the layer's descriptor; empty if unknown.
     public var mediaType: String
-    /// The annotations of the layer's descriptor. If the image's tag has moved to a manifest without the layer, these
-    /// are the labels of the layer's snapshot instead.
+    /// The annotations of the layer's descriptor in the manifest. If the image's tag has moved to a manifest without
+    /// the layer, the labels of the layer's snapshot take their place.
     public var annotations: [String: String]
     /// The layer's index in the image's streaming artifact; `nil` if there is none.
     public var index: Index?

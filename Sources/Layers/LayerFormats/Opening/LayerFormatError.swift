@@ -19,7 +19,8 @@ public enum LayerFormatErrorCode: Hashable, Sendable {
     case unverified
     /// A size or a count that exceeds its limit.
     case limit
-    /// Valid data that this module does not support, such as a sparse file in a tar archive, or a newer index version.
+    /// Valid data that this module does not support, such as GNU tar's old format for sparse files, or a newer index
+    /// version.
     case unsupported
     /// A valid blob with a long zstd frame. A read of a few bytes would have to decode most of that frame. Only a copy
     /// of the layer, recompressed in small frames, can be streamed.

@@ -1,17 +1,17 @@
 public import LayerIndex
 
-/// Limits on the size of a table of contents (TOC). The opener checks them before it allocates memory.
+/// Limits on a table of contents (TOC). The opener checks them before it allocates memory.
 public struct LayerFormatLimits: Sendable, Equatable {
     /// The maximum size of a compressed TOC in bytes. The compressed TOC stays in memory until the index is complete.
     public var compressedTOC: UInt64 = 256 << 20
     /// The maximum size in bytes of a TOC's JSON text. The text is never in memory as a whole.
     public var uncompressedTOC: UInt64 = 512 << 20
     /// The maximum size in bytes of one entry's JSON text, which is in memory as a whole. An entry can be large,
-    /// because it contains the file's extended attributes. Linux allows 64 KiB for each of them.
+    /// because it contains the file's extended attributes. Linux allows 64 KiB for each attribute.
     public var entryText = 4 << 20
     /// The maximum number of extended attributes of one entry.
     public var attributesPerEntry = 512
-    /// The limits on entries, path lengths, depth and chunks.
+    /// The limits on the layer index: entries, path lengths, directory depth and chunks.
     public var index = IndexLimits.standard
 
     public init() {}

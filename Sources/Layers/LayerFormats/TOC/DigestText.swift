@@ -1,7 +1,7 @@
 import Base
 
-/// A parser of digests in text form: `sha256:`, followed by 64 lowercase hexadecimal digits. For speed, it reads eight
-/// digits at a time, because each entry of a table of contents has up to two digests.
+/// A parser of digests in text form: `sha256:`, followed by 64 lowercase hexadecimal digits. Each entry of a table of
+/// contents has up to two digests, so the parser reads eight digits at a time for speed.
 enum DigestText {
     /// Parses a digest; returns `nil` if `text` does not have the form of a digest.
     @inline(__always)

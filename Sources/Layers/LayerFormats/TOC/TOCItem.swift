@@ -1,7 +1,7 @@
 import Base
 
-/// One scanned element of the JSON array `entries` in a table of contents. Its strings are positions in the scanned
-/// window.
+/// One scanned element of the JSON array `entries` in a table of contents. The strings ``name`` and ``linkName`` are
+/// only positions: ``TOCScanner/withBytes(of:in:_:)`` gets their bytes.
 struct TOCItem {
     enum Kind: UInt8 {
         case directory, regular, symlink, hardlink, character, block, fifo, chunk
@@ -38,7 +38,7 @@ struct TOCItem {
         static let unknown: Members = []
     }
 
-    /// The members that occurred, including those with the value `null`, which ``present`` does not contain.
+    /// The members that occurred, also with the value `null`. ``present`` lacks the members whose value is `null`.
     var seen: Members = []
     var present: Members = []
     var kind = Kind.regular
@@ -62,8 +62,9 @@ struct TOCItem {
 }
 
 extension TOCItem.Members {
-    /// Returns the member with this name; ``unknown`` for any other name. The name's `count` bytes are packed into
-    /// `low` and `high`, low byte first, and padded with zeros.
+    /// Returns the member with this name; ``unknown`` for any other name. `low` contains the first eight bytes of the
+    /// name, `high` the next eight, each with the first byte lowest. Zeros fill the bytes after the name's `count`
+    /// bytes.
     @inline(__always)
     static func named(low: UInt64, high: UInt64, count: Int) -> TOCItem.Members {
         switch count {

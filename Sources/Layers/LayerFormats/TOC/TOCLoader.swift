@@ -6,7 +6,8 @@ import LayerIndex
 /// The loader determines which bytes of the blob hold each piece of a file. It also reads the prefetch landmarks
 /// (``TOCNames``). The builder handles names, links and whiteouts.
 struct TOCLoader: ~Copyable {
-    /// The kind of the current regular file, whose `chunk` elements may still follow.
+    /// The state of the last regular file in the TOC, whose `chunk` elements may still follow; `nothing` if none may
+    /// follow.
     private enum Pending {
         case nothing, file
         /// A landmark or the TOC's own entry. Neither is part of the tree.
@@ -28,7 +29,7 @@ struct TOCLoader: ~Copyable {
     /// - Parameters:
     ///   - payloadEnd: the offset in the blob at which the layer's data ends. The TOC follows; if the TOC is not in the
     ///     blob, the footer follows.
-    ///   - codec: the compression of the payload.
+    ///   - codec: the compression of the layer's data.
     init(blob: Digest, blobSize: UInt64, payloadEnd: UInt64, codec: ExtentCodec, limits: LayerFormatLimits) {
         self.blob = blob
         self.payloadEnd = payloadEnd
@@ -125,7 +126,8 @@ struct TOCLoader: ~Copyable {
                 innerOffset: item.innerOffset, isZeros: isZeros))
     }
 
-    /// Adds the pending file, if there is one, because all its chunks are known now.
+    /// Adds the pending file, if there is one. Throws if its chunks do not cover the whole file. Call this once all
+    /// chunks of the file are known.
     private mutating func flush() throws(LayerFormatError) {
         guard pending != .nothing else { return }
         guard covered == entry.attributes.size else {
@@ -135,8 +137,8 @@ struct TOCLoader: ~Copyable {
         pending = .nothing
     }
 
-    /// Returns the number of the extent that starts at `offset`, and adds the extent if it is new. An extent ends where
-    /// the next one starts, so extents must come in order.
+    /// Returns the number of the extent that starts at `offset` of the blob, and adds the extent if it is new. An
+    /// extent ends where the next one starts, so extents must come in order.
     private mutating func extentNumber(at offset: UInt64) throws(LayerFormatError) -> UInt32 {
         if let extent, extent.offset == offset { return extent.number }
         guard offset < payloadEnd, offset > extent?.offset ?? 0 || extent == nil else {
@@ -161,8 +163,8 @@ struct TOCLoader: ~Copyable {
         }
     }
 
-    /// Returns true if the entry is one of ``TOCNames`` in the root directory, and so not part of the tree. If the
-    /// entry is a landmark, also records the prefetch hint.
+    /// Returns true if the entry is not part of the tree, because it is one of ``TOCNames`` in the root directory. For
+    /// a landmark, also records the prefetch hint.
     private mutating func isHidden(_ item: TOCItem) throws(LayerFormatError) -> Bool {
         guard let last = entry.path.last, last == UInt8(ascii: "k") || last == UInt8(ascii: "n") else { return false }
         let isPrefetch = try isInRoot(TOCNames.prefetchLandmark)

@@ -3,8 +3,8 @@ import LayerIndex
 
 /// An opener of a layer with a table of contents (TOC): eStargz or zstd:chunked.
 ///
-/// The first request asks for a suffix of the blob, which usually covers the TOC. If it does not, a second request asks
-/// for exactly the missing part.
+/// The first request asks for the tail of the blob, which usually contains the TOC. If a part of the TOC is missing, a
+/// second request asks for exactly that part.
 public struct TOCOpener: LayerOpener {
     /// The annotation whose value is the digest of the TOC's JSON text.
     public static let digestAnnotation = "containerd.io/snapshot/stargz/toc.digest"
@@ -12,7 +12,8 @@ public struct TOCOpener: LayerOpener {
     private enum State {
         case start
         case tail(count: UInt64)
-        /// The blob's range with the missing part of the TOC, and the part of the TOC that the tail contains.
+        /// The state while a part of the TOC is missing: that part's range in the blob, and the rest of the TOC from
+        /// the blob's tail.
         case rest(ByteRange, tail: ArraySlice<UInt8>, TOCPlace)
         case external(payloadEnd: UInt64)
         /// The pieces of the complete compressed TOC.
@@ -20,7 +21,8 @@ public struct TOCOpener: LayerOpener {
         case over
     }
 
-    /// The end of the layer's data in the blob. For a TOC in a zstd frame, also the size of its text in bytes.
+    /// The facts about a TOC that the blob's footer states. `payloadEnd` is the offset in the blob at which the layer's
+    /// data ends. For a TOC in a zstd frame, `zstdSize` is the size of the TOC's JSON text in bytes.
     private struct TOCPlace {
         let payloadEnd: UInt64
         var zstdSize: UInt64?
@@ -42,16 +44,17 @@ public struct TOCOpener: LayerOpener {
         blobSize = layer.size
     }
 
-    /// Returns the size in bytes of the first request, which asks for the end of a blob of `blobSize` bytes (0 if
-    /// unknown).
+    /// Returns the size in bytes of the first request, which asks for the end of the blob.
     ///
     /// The result is 1/128 of the blob (at most 1 MiB) or 1/100 of the blob (at most 64 KiB), whichever is larger. It
     /// is at least 32 KiB, because a smaller request is not faster. A blob of less than 32 KiB is requested as a whole.
     /// If `blobSize` is 0, the result is 256 KiB.
     ///
     /// A request of this size covers nearly all TOCs. A TOC has about 90 compressed bytes per entry, most of them
-    /// digests. It takes 0.05 to 0.8 % of a layer of a megabyte or more, and a larger share of a small layer. Unneeded
-    /// bytes delay the container's first bytes, and missing bytes cost a round trip.
+    /// digests. In a layer of a megabyte or more, the TOC takes 0.05 to 0.8 %; in a smaller layer, it takes a larger
+    /// share. Unneeded bytes delay the container's first bytes, and missing bytes cost a round trip.
+    ///
+    /// - Parameter blobSize: the size of the blob in bytes; 0 if unknown.
     public static func firstRequestSize(blobSize: UInt64) -> UInt64 {
         guard blobSize > 0 else { return 256 << 10 }
         return min(blobSize, max(32 << 10, min(blobSize / 100, 64 << 10), min(blobSize / 128, 1 << 20)))
@@ -132,7 +135,8 @@ public struct TOCOpener: LayerOpener {
         }
     }
 
-    /// Returns the digest in the first annotation of `keys` that is present; `nil` if none is.
+    /// Returns the digest in the layer's annotation with a key from `keys`; `nil` if there is none. If the layer has
+    /// several of these annotations, the first key in `keys` counts. Throws `unverified` if the value is no digest.
     private func digest(_ keys: [String]) throws(LayerFormatError) -> Digest? {
         guard let annotation = Self.annotation(of: layer, keys: keys) else { return nil }
         guard let digest = Digest(annotation) else {
@@ -142,7 +146,8 @@ public struct TOCOpener: LayerOpener {
         return digest
     }
 
-    /// Returns the digest in the first annotation of `keys` that is present; `nil` if none is, or if it has no digest.
+    /// Returns the digest in the layer's annotation with a key from `keys`; `nil` if there is none, or if the value is
+    /// no digest. If the layer has several of these annotations, the first key in `keys` counts.
     static func digest(in layer: LayerDescription, keys: [String]) -> Digest? {
         annotation(of: layer, keys: keys).flatMap { Digest($0) }
     }
@@ -167,7 +172,8 @@ public struct TOCOpener: LayerOpener {
         }
     }
 
-    /// Keeps the part of the compressed TOC that the tail contains. If a part is missing, requests it in the next step.
+    /// Keeps the part of the compressed TOC that the blob's tail contains. If a part is missing, the next step requests
+    /// it.
     ///
     /// - Parameters:
     ///   - toc: the range of the TOC in the blob.

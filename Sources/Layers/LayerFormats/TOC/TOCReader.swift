@@ -95,7 +95,7 @@ struct TOCReader: ~Copyable {
         return header.size
     }
 
-    /// Verifies that only zeros follow the text.
+    /// Verifies that only zeros follow the text, at most ``trailingZeros``, and that the compressed data is complete.
     private mutating func readPadding() throws(LayerFormatError) {
         var zeros = 0
         while true {
@@ -127,8 +127,8 @@ struct TOCReader: ~Copyable {
         capacity *= 2
     }
 
-    /// Decodes the next bytes into `output` and returns their number, which is below `output.count` only at the end of
-    /// the data.
+    /// Decodes the next bytes into `output` and returns their number. The number is below `output.count` only at the
+    /// end of the data.
     private mutating func decode(into output: UnsafeMutableRawBufferPointer) throws(LayerFormatError) -> Int {
         var produced = 0
         while produced < output.count {

@@ -10,7 +10,7 @@ struct TOCScanner {
     enum Step {
         /// The next element, which is in ``item``.
         case entry
-        /// A request for a longer window, because the text continues beyond this one.
+        /// A request for a longer window, because the text continues beyond the current window.
         case needMore
         /// The end of a complete text.
         case end
@@ -88,8 +88,8 @@ struct TOCScanner {
         return try body(UnsafeBufferPointer(start: space + text.offset, count: text.count))
     }
 
-    /// Advances by one token or element, and returns true for the caller's loop condition. If the window ends within
-    /// the token or element, throws and does not change ``position``.
+    /// Advances by one token or element. Always returns true, so that a caller can use the call as a loop condition. If
+    /// the window ends within the token or element, throws and does not change ``position``.
     @inline(__always)
     private mutating func advance(_ cursor: inout JSONCursor) throws(JSONStop) -> Bool {
         cursor.skipSpace()
@@ -126,7 +126,8 @@ struct TOCScanner {
         return true
     }
 
-    /// Scans a member of the top-level object. Of the member `entries`, scans only the part up to the opening bracket.
+    /// Scans a member of the top-level object. If the member is `entries`, scans only the part up to the opening
+    /// bracket.
     private mutating func member(_ cursor: inout JSONCursor) throws(JSONStop) {
         let key = try cursor.string()
         cursor.skipSpace()
@@ -209,8 +210,8 @@ struct TOCScanner {
         return TOCItem.Members.named(low: low, high: high, count: key.count)
     }
 
-    /// Refuses a key that differs from a known key only in case. Go's decoder treats it as the known key, so it would
-    /// read a different layer than this scanner.
+    /// Throws if a key differs from a known key only in case. Go's decoder treats such a key as the known key, so Go
+    /// would read a different layer than this scanner.
     private static func checkUnknown(_ key: JSONString, _ cursor: inout JSONCursor) throws(JSONStop) {
         let isAlias = cursor.withBytes(of: key) { bytes in
             Self.keys.contains { known in
@@ -254,7 +255,8 @@ struct TOCScanner {
         }
     }
 
-    /// Parses a chunk type (containers/storage, pkg/chunked/internal/minimal): empty for data, or `zeros`.
+    /// Returns true if the chunk type (containers/storage, pkg/chunked/internal/minimal) is `zeros`. Returns false if
+    /// the type is empty, which means data. Throws for any other type.
     private static func isZeros(_ cursor: inout JSONCursor) throws(JSONStop) -> Bool {
         let text = try cursor.string()
         let (isData, isZeros) = cursor.withBytes(of: text) { ($0.isEmpty, $0.elementsEqual("zeros".utf8)) }
@@ -262,8 +264,8 @@ struct TOCScanner {
         return isZeros
     }
 
-    /// Parses a string whose bytes matter. Go writes invalid UTF-8 as U+FFFD. A string with U+FFFD is refused, because
-    /// the original bytes are lost.
+    /// Parses a name or a link target, whose exact bytes matter. Throws if the string contains U+FFFD: Go writes that
+    /// character in place of invalid UTF-8, so the original bytes are lost.
     @inline(__always)
     private static func exactString(_ cursor: inout JSONCursor) throws(JSONStop) -> JSONString {
         let text = try cursor.string()

@@ -7,8 +7,8 @@ struct TOCWriter {
     private var text = Array("{\"version\":1,\"entries\":[".utf8)
     private var isFirst = true
 
-    /// Appends an entry. Its name and its link target must be UTF-8. Leaves out `innerOffset`, fractions of a second,
-    /// and members that are 0 or empty.
+    /// Appends an entry, whose name and link target must be UTF-8. Leaves out `innerOffset`, fractions of a second, and
+    /// members that are 0 or empty.
     mutating func add(_ entry: TableOfContents.Entry) {
         if !isFirst { text.append(UInt8(ascii: ",")) }
         isFirst = false
@@ -77,7 +77,8 @@ struct TOCWriter {
 }
 
 extension TableOfContents.Entry {
-    /// Creates the element for an entry of an archive, without the members that locate and verify the content.
+    /// Creates the element for an entry of an archive. The members that locate and verify the file's content stay
+    /// empty.
     init(_ entry: LayerEntry) {
         self.init()
         type =

@@ -3,10 +3,9 @@ public import Base
 /// The entries of a table of contents as an array of values, for tools and tests. The daemon uses ``TOCOpener``
 /// instead, which never has all entries in memory.
 public enum TableOfContents {
-    /// One element of the JSON array `entries`. A member that the JSON text lacks is 0 or empty here, as in Go's
-    /// reader.
+    /// One element of the JSON array `entries`. A member that the JSON text lacks is 0, empty or `nil` here.
     public struct Entry: Sendable {
-        /// `dir`, `reg`, `symlink`, `hardlink`, `char`, `block`, `fifo` or `chunk`; empty if absent.
+        /// The type: `dir`, `reg`, `symlink`, `hardlink`, `char`, `block`, `fifo` or `chunk`; empty if absent.
         public var type = ""
         public var name: [UInt8] = []
         public var linkName: [UInt8] = []
@@ -30,7 +29,7 @@ public enum TableOfContents {
 
     /// Returns all elements of `entries` in the JSON text of a table of contents.
     ///
-    /// - Parameter pieceSize: the size in bytes of the pieces in which the scanner receives the text. It does not
+    /// - Parameter pieceSize: the size in bytes of the pieces in which the scanner receives the text. The size does not
     ///   affect the result.
     public static func entries(
         of json: [UInt8], limits: LayerFormatLimits = .standard, pieceSize: Int = .max

@@ -1,8 +1,8 @@
 public import Base
 public import Codecs
 
-/// A streaming decoder that turns a layer's blob, or a part of the blob, into the uncompressed tar archive. A whole
-/// blob may be uncompressed, or compressed with gzip or zstd.
+/// A streaming decoder of a layer's blob, or of a part of the blob. The output is the layer's uncompressed tar archive,
+/// or the corresponding part of the archive. A whole blob may be uncompressed, or compressed with gzip or zstd.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ArchiveDecoder {
@@ -12,14 +12,14 @@ public final class ArchiveDecoder {
     private let isPart: Bool
     /// True if the blob is an uncompressed archive.
     private var isRaw = false
-    /// The first bytes of the blob, until there are enough to detect its compression.
+    /// The first bytes of the blob, until there are four, which identify the compression.
     private var held: [UInt8] = []
     private var isWithin = false
     private let output = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
 
     /// - Parameter decoder: `nil` to decode a whole blob, whose first bytes identify its compression. To decode a part
-    ///   of a blob, pass a decoder that was reset for the part's first byte. In a part, bytes after the end of the
-    ///   compressed stream are ignored.
+    ///   of a blob, pass a decoder that was reset for the part's first byte. In a part that begins within a DEFLATE
+    ///   stream, bytes after the end of the stream are ignored.
     public init(_ decoder: ExtentDecoder? = nil) {
         self.decoder = decoder ?? ExtentDecoder()
         isBegun = decoder != nil

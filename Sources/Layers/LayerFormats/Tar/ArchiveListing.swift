@@ -12,8 +12,8 @@ public struct ArchivedEntry: Sendable {
     public var digest: Digest?
 }
 
-/// A streaming reader of a layer's blob. It decodes the blob, lists the entries of the archive in it, and passes the
-/// archive's bytes to the caller.
+/// A streaming reader of a layer's blob. It decodes the blob, lists the entries of the tar archive in it, and passes
+/// the archive's bytes to the caller. It refuses sparse files.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ArchiveListing {

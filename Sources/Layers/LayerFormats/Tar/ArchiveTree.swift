@@ -6,8 +6,8 @@ import LayerIndex
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ArchiveTree {
-    /// The maximum length in bytes of the pieces that this type adds to the builder. Any length works, because the tree
-    /// does not record pieces.
+    /// The maximum length in bytes of a piece of file content that this type passes to the index builder. Any length
+    /// works, because the tree does not record pieces.
     private static let pieceSize: UInt64 = 16 << 20
     private static let noDigest = Digest.of([])
 

@@ -2,29 +2,32 @@ public import Base
 import Codecs
 public import LayerIndex
 
-/// The index of an ordinary layer, which makes the unchanged layer streamable.
+/// The result of ``LayerIndexer``: the index of a layer without a table of contents. With the index, the layer is
+/// streamable without a change to its blob.
 public struct IndexedLayer: Sendable {
     public var index: LayerIndexBytes
-    /// The bytes of the windows blob (``WindowsBlob``): one zstd frame for each window; empty if no extent needs a
-    /// window.
+    /// The bytes of the windows blob (``WindowsBlob``), with one zstd frame for each window that is not empty. Empty if
+    /// no extent needs a window.
     public var windows: [UInt8]
     /// The SHA-256 of the layer's uncompressed archive, which is its diff ID in an image's configuration.
     public var diffID: Digest
 }
 
-/// A builder that creates the index of an ordinary layer (a tar archive, plain, gzip or zstd) in one pass over its
-/// blob.
+/// A builder that creates the index of an ordinary layer in one pass over its blob. An ordinary layer has no table of
+/// contents: its blob is a tar archive, uncompressed or compressed with gzip or zstd.
 ///
-/// The index depends only on the blob. The builder keeps little in memory except the index and the windows. Not
-/// `Sendable`: it belongs to one thread at a time.
+/// The index depends only on the blob. The builder keeps little in memory except the index and the windows
+/// (``WindowsBlob``).
+///
+/// Not `Sendable`: it belongs to one thread at a time.
 public final class LayerIndexer {
     /// The maximum size of a decoded chunk in bytes. By default, the kernel reads ahead 128 KiB at a time, so one chunk
     /// usually answers such a read.
     private static let chunkSize = 128 << 10
-    /// The zstd level for windows: high, because they are small and compressed once.
+    /// The zstd level for windows. The level is high, because windows are small and compressed once.
     private static let windowLevel: Int32 = 19
 
-    /// The expected digest and size of the blob; `nil` after ``init(archiveOf:)``.
+    /// The expected digest and size in bytes of the blob; `nil` if ``init(archiveOf:)`` created the indexer.
     private let expected: (digest: Digest, size: UInt64)?
     private let scanner = LayerScanner()
     private var reader = TarReader()
@@ -36,8 +39,8 @@ public final class LayerIndexer {
     private var held: [UInt8] = []
     private let output = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
     private var windows: [UInt8] = []
-    /// The extents whose windows (``ExtentRestart/window``) the scanner has not returned yet, by the extent's offset in
-    /// the blob.
+    /// The extents whose windows (``ExtentRestart/window``) the scanner has not returned yet. The key is the extent's
+    /// offset in the blob.
     private var pending: [UInt64: (extent: UInt32, restart: DeflateRestart)] = [:]
 
     private var extent: UInt32?
@@ -55,17 +58,17 @@ public final class LayerIndexer {
     }
 
     /// - Parameters:
-    ///   - layer: the digest of the layer's own blob if the indexed blob is a recompressed copy of the layer; `nil` if
-    ///     the indexed blob is the layer's own blob.
-    ///   - blobDigest: the expected digest of the blob's bytes.
-    ///   - blobSize: the expected size of the blob in bytes.
+    ///   - layer: the digest of the layer's own blob, if the indexed blob is a recompressed copy. `nil` if the indexed
+    ///     blob is the layer's own blob.
+    ///   - blobDigest: the expected digest of the indexed blob's bytes.
+    ///   - blobSize: the expected size of the indexed blob in bytes.
     public init(layer: Digest? = nil, blobDigest: Digest, blobSize: UInt64) {
         expected = (blobDigest, blobSize)
         builder = LayerIndexBuilder(layer: layer, blobDigest: blobDigest, blobSize: blobSize)
     }
 
-    /// Creates an indexer that reads a layer's uncompressed archive instead of its blob. Use it to compare the layer
-    /// with a known index. The extents in the result are ranges of the archive, not of a blob.
+    /// Creates an indexer that reads a layer's uncompressed archive instead of its blob. Use the result to compare the
+    /// layer with a known index. The extents in the result are ranges of the archive, not of a blob.
     ///
     /// - Parameter layer: the digest of the layer's blob, which the index records.
     public init(archiveOf layer: Digest) {
@@ -78,7 +81,7 @@ public final class LayerIndexer {
         output.deallocate()
     }
 
-    /// Reads the next bytes of the blob.
+    /// Reads the next bytes of the blob, or of the archive if ``init(archiveOf:)`` created the indexer.
     public func push(_ bytes: UnsafeRawBufferPointer) throws(LayerFormatError) {
         received += UInt64(bytes.count)
         if let expected, received > expected.size {
@@ -236,8 +239,9 @@ public final class LayerIndexer {
         }
     }
 
-    /// The sizes in bytes of the pieces into which a hole is split, with the digests of that many zeros. The remainder
-    /// of the hole becomes one more piece, whose digest is computed when needed.
+    /// The sizes in bytes of the pieces into which a hole is split, each with the digest of that many zeros. A hole is
+    /// a run of zeros in a sparse file that the archive does not contain. The remainder of the hole becomes one more
+    /// piece, whose digest is computed when needed.
     private static let holes: [(size: UInt64, digest: Digest)] = [64 << 20, 4 << 20].map {
         ($0, Digest.of([UInt8](repeating: 0, count: Int($0))))
     }

@@ -2,7 +2,7 @@ import Base
 
 /// The records of a pax header that matter to a layer (POSIX.1-2017, pax, "pax Extended Header").
 ///
-/// As in Go's archive/tar, the last record of a key wins. If its value is empty, the key counts as absent.
+/// As in Go's archive/tar, the last record of a key wins. If that record's value is empty, the key counts as absent.
 struct PaxRecords {
     private(set) var path: [UInt8]?
     private(set) var linkPath: [UInt8]?
@@ -10,8 +10,8 @@ struct PaxRecords {
     private(set) var uid: UInt64?
     private(set) var gid: UInt64?
     private(set) var modified: (seconds: Int64, nanoseconds: UInt32)?
-    /// The extended attributes in the order of the header. Unlike for other keys, an empty value is a valid value. If
-    /// several attributes have the same name, the index builder uses the last one.
+    /// The extended attributes in the order of the header. An attribute's value may be empty, unlike the values of
+    /// other keys. If several attributes have the same name, the index builder uses the last one.
     private(set) var xattrs: [(name: [UInt8], value: [UInt8])] = []
     /// The records of a sparse file in one of GNU tar's pax formats.
     private(set) var sparse = SparseRecords()
@@ -103,7 +103,7 @@ struct PaxRecords {
     }
 
     /// Parses seconds since 1970 with an optional sign and fraction; returns `nil` if `value` is empty. Ignores the
-    /// digits after the nanoseconds.
+    /// digits of the fraction after the ninth.
     private static func time(
         _ value: UnsafeRawBufferPointer
     ) throws(LayerFormatError) -> (seconds: Int64, nanoseconds: UInt32)? {
@@ -152,11 +152,11 @@ struct SparseRecords {
     private var minor: [UInt8]?
     private var size: UInt64?
     private var realSize: UInt64?
-    /// The real name of the file. Its header contains a made-up name.
+    /// The file's real name. The name in the file's tar header is made up.
     private(set) var path: [UInt8]?
     private var map: [UInt8]?
-    /// The offsets and lengths from format 0.0, alternating. That format has a separate record for each of these
-    /// numbers.
+    /// The offsets and lengths of the file's segments, alternating, in GNU tar's sparse format 0.0. That format has a
+    /// separate record for each of these numbers.
     private var values: [UInt64] = []
 
     fileprivate mutating func set(
@@ -184,7 +184,7 @@ struct SparseRecords {
 
     /// Returns the sparse file that the records describe; `nil` if they describe none.
     ///
-    /// - Parameter size: the file's size in bytes if the records do not contain it.
+    /// - Parameter headerSize: the size of the file in bytes. It is used only if the records do not contain the size.
     func file(size headerSize: UInt64, maximumCount: Int) throws(LayerFormatError) -> SparseFile? {
         let zero = Array("0".utf8)
         let one = Array("1".utf8)

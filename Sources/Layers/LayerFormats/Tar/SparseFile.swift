@@ -15,7 +15,7 @@ struct SparseFile {
     private(set) var segments: [Segment]?
     let size: UInt64
     private let maximumCount: Int
-    /// The digits of the next number of the map in front of the data.
+    /// The digits read so far of the next number of the map in front of the data.
     private var text: [UInt8] = []
     /// The number of segments, which is the first number of the map in front of the data; `nil` until that number has
     /// been read.
@@ -54,8 +54,8 @@ struct SparseFile {
         return segments
     }
 
-    /// Reads the next block of the map in front of the data: decimal numbers, each with a newline. The first one is the
-    /// number of segments.
+    /// Reads the next block of the map in front of the data. The map is a list of decimal numbers, each followed by a
+    /// newline. The first number is the number of segments.
     mutating func readMap(_ block: UnsafeRawBufferPointer) throws(LayerFormatError) {
         for byte in block {
             guard byte == 0x0A else {

@@ -2,7 +2,7 @@ import Base
 import Codecs
 import LayerIndex
 
-/// The extensions before an entry's header, which override fields of the header: pax records and GNU's long names.
+/// The extensions before an entry's header: pax records and GNU's long names. They override fields of the header.
 struct TarExtensions {
     /// The records of the last pax header. If an entry has several pax headers, only the last one counts, as in Go's
     /// archive/tar.
@@ -46,7 +46,8 @@ struct TarExtensions {
         isPending = true
     }
 
-    /// Returns the entry that `header` begins, the number of bytes of its payload, and the map of a sparse file.
+    /// Returns the entry that `header` begins, and the number of bytes of its payload in the archive. For a sparse
+    /// file, also returns the file's segments.
     func entry(
         _ header: TarHeader, limits: TarLimits
     ) throws(LayerFormatError) -> (entry: LayerEntry, size: UInt64, sparse: SparseFile?) {
@@ -98,7 +99,8 @@ struct TarExtensions {
         return (entry, size, sparse)
     }
 
-    /// Returns the entry's path. As in Go's archive/tar, GNU's long name overrides pax, and pax overrides the header.
+    /// Returns the entry's path. As in Go's archive/tar, the name in a sparse file's records comes first, then GNU's
+    /// long name, then the pax path, and last the header.
     private func entryPath(_ header: TarHeader, isSparse: Bool) -> [UInt8] {
         if isSparse, let path = pax.sparse.path { return path }
         if !longPath.isEmpty { return longPath }

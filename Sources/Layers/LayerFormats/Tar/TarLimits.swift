@@ -3,8 +3,8 @@ import LayerIndex
 /// Limits on a tar archive's metadata. The reader refuses larger metadata with ``LayerFormatErrorCode/limit`` before it
 /// allocates memory for the excess.
 public struct TarLimits: Sendable, Equatable {
-    /// The maximum size in bytes of an entry's name, and of a link's target. It applies to the text in the archive,
-    /// before ``EntryPath`` cleans it.
+    /// The maximum size in bytes of an entry's name, and of a link's target. The limit applies to the text in the
+    /// archive, not to the path after ``EntryPath`` has cleaned it.
     public var pathLength = 4096
     /// The maximum size of a pax header in bytes, as in Go's archive/tar.
     public var headerBytes = 1 << 20

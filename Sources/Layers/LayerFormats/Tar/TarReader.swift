@@ -4,8 +4,9 @@ public import LayerIndex
 
 /// A part of a tar archive. The parts come in the archive's order.
 public enum TarEvent {
-    /// The start of an entry, whose ``LayerEntry/pieces`` are empty. `size` is the number of content bytes that follow:
-    /// 0 unless the entry is a regular file.
+    /// The start of an entry, whose ``LayerEntry/pieces`` are empty. `size` is the number of payload bytes that follow
+    /// in the archive: 0 unless the entry is a regular file. The payload of a sparse file lacks the holes and may begin
+    /// with a map.
     case entry(LayerEntry, size: UInt64)
     /// The next bytes of the entry's content, never empty. The buffer points into the pushed bytes and is valid only
     /// during the call that passes this event.
@@ -31,9 +32,9 @@ public struct TarReader {
     private enum State {
         /// The position before a header, or before the two zero blocks that end the archive.
         case header
-        /// The state after one block of zeros: another one must follow.
+        /// The state after one block of zeros. If another block follows, it must be zeros too.
         case zeroBlock
-        /// The payload of an extension header of this type. It describes the next entry.
+        /// The payload of an extension header of this type, which describes a later entry.
         case extended(UInt8)
         case content
         /// The padding that fills the last block of a payload.
@@ -43,7 +44,7 @@ public struct TarReader {
 
     private let limits: TarLimits
     private var state = State.header
-    /// The beginning of a header that spans several pushes.
+    /// The beginning of an incomplete block: a header that spans several pushes, or a block of a sparse file's map.
     private var block: [UInt8] = []
     private var payload: [UInt8] = []
     /// The number of payload bytes still to come.
@@ -56,7 +57,7 @@ public struct TarReader {
     private var extensions = TarExtensions()
     /// The sparse file whose payload is being read.
     private var sparse: SparseFile?
-    /// The name in the last header, for error messages.
+    /// The name of the last entry or extension header, for error messages.
     private var name: [UInt8] = []
     private var failure: LayerFormatError?
 
@@ -67,9 +68,10 @@ public struct TarReader {
 
     /// Reads the next bytes of the archive, in pieces of any size. The reader ignores bytes after the archive's end.
     ///
-    /// - Parameter sink: a closure that receives each event and its offset in the archive. An entry has the offset of
-    ///   its own header, and content the offset of its first byte. An end has the offset after the last byte of
-    ///   content. The closure must not use the reader.
+    /// - Parameter sink: a closure that receives each event and an offset in the archive. For an entry, this is the
+    ///   offset of the entry's own header, after any extension headers. For content or a hole, it is the offset of the
+    ///   next byte of the payload. For an end, it is the offset after the last byte of content. The closure must not
+    ///   use the reader.
     /// - Throws: ``LayerFormatErrorCode/badArchive``, ``LayerFormatErrorCode/limit`` or
     ///   ``LayerFormatErrorCode/unsupported``, or any error that `sink` throws. All later calls throw the same error.
     public mutating func push(
@@ -195,7 +197,7 @@ public struct TarReader {
 
     // MARK: - Sparse files
 
-    /// Reads some payload of a sparse file: the map in front of the data, or data.
+    /// Reads some payload of a sparse file: a part of the map in front of the data, or a part of the data.
     private mutating func readSparse(
         _ rest: inout UnsafeRawBufferPointer, _ sink: (TarEvent, UInt64) throws(LayerFormatError) -> Void
     ) throws(LayerFormatError) {

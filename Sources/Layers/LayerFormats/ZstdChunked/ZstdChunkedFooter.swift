@@ -27,13 +27,13 @@ public struct ZstdChunkedFooter: Equatable, Sendable {
         (64, Array("GNUlInUx".utf8)), (40, Array("GnUlInUx".utf8)),
     ]
 
-    /// The range of the compressed table of contents in the blob, without the header of its frame.
+    /// The range of the compressed table of contents in the blob, without the header of the skippable frame around it.
     public let toc: ByteRange
     /// The size in bytes of the decompressed table of contents.
     public let tocSize: UInt64
 
-    /// Parses the footer at the end of `tail`, the last bytes of a blob; `nil` if there is none. The caller checks the
-    /// numbers against the blob's size.
+    /// Parses the footer at the end of `tail`, the last bytes of a blob; `nil` if there is none. The caller must check
+    /// the offsets and sizes against the blob's size.
     public init?(tail: UnsafeRawBufferPointer) {
         for (size, magic) in Self.magics {
             let whole = size + SkippableFrame.headerSize

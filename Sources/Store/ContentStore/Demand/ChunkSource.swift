@@ -10,13 +10,13 @@ public protocol ChunkSource: AnyObject, Sendable {
         _ layer: StoredLayer, chunks: Range<Int>, completion: @escaping @Sendable (ChunkOutcome) -> Void
     ) -> DemandID
 
-    /// Cancels a demand whose reader is gone. If its completion has not run yet, it runs with
-    /// ``ChunkOutcome/cancelled``. Does nothing if the demand has ended.
+    /// Cancels a demand whose reader is gone. The completion of the demand then runs with ``ChunkOutcome/cancelled``.
+    /// Does nothing if the completion has already run.
     func cancel(_ demand: DemandID)
 
-    /// Records that a reader received `chunks` of `layer` from the store, without a demand. The source detects
-    /// sequential reads from these calls. The file system calls this when a reader moves to other chunks, not for each
-    /// read. An implementation must return quickly and not wait.
+    /// Records that a reader received `chunks` of `layer` from the store, without a demand. From these calls, the
+    /// source detects sequential reads. The file system does not call this for each read, but only when a file's reads
+    /// move to other chunks. An implementation must return quickly and not wait.
     func noteRead(_ layer: StoredLayer, chunks: Range<Int>)
 }
 

@@ -2,12 +2,11 @@ public import Base
 import LayerIndex
 import Synchronization
 
-/// A log of the first read of each chunk of a mounted chain, in order. Profiles, which drive prefetch, are made from
-/// it.
+/// A log of the first read of each chunk of a mounted chain, in order. The node makes profiles from this log.
 ///
 /// Each mount of a chain has its own log. The kernel caches no page of a chain that was just mounted, so every first
-/// read reaches the log. A read of chunks that are already in the log costs one atomic load per 64 chunks. Memory is
-/// one bit per chunk and one ``Touch`` per chunk that was read, up to ``maximumTouches``.
+/// read reaches the log. A read of chunks that are already in the log costs one atomic load per 64 chunks. In memory,
+/// the log needs one bit per chunk of the chain, and one ``Touch`` per chunk that was read, up to ``maximumTouches``.
 public final class TouchLog: Sendable {
     /// The first read of one chunk.
     public struct Touch: Sendable, Equatable {
@@ -33,7 +32,7 @@ public final class TouchLog: Sendable {
     private let last = Atomic<UInt64>(0)
     private let state = Guarded(State())
 
-    /// Creates a log of reads from `layers`, in the order of the tree's device numbers.
+    /// Creates an empty log for a chain with `layers`, in the order of the device numbers in the chain's tree.
     public init(_ layers: [StoredLayer]) {
         touched = layers.map { AtomicBits(count: $0.chunks.chunkCount) }
     }
@@ -41,11 +40,10 @@ public final class TouchLog: Sendable {
     /// Records a read of `range` in a layer's content space.
     ///
     /// - Parameters:
-    ///   - device: the layer's device number in the tree. The layer must be at this index of the layers given to
-    ///     ``init(_:)``.
+    ///   - device: the index of the layer in the array given to ``init(_:)``.
     ///   - content: the layer.
     ///   - inode: the inode number of the file that was read.
-    ///   - file: the whole file's range in the content space.
+    ///   - file: the range of the whole file in the content space.
     public func note(device: Int, _ content: StoredLayer, range: ByteRange, inode: UInt64, file: ByteRange) {
         guard isOpen.load(ordering: .relaxed) else { return }
         let chunks = content.chunks.chunks(overlapping: range)

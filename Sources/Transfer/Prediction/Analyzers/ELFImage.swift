@@ -1,7 +1,6 @@
 public import Base
 
-/// A parsed ELF file: the parts of the file that the dynamic loader reads, and the names of the libraries that it loads
-/// for the file.
+/// A parsed ELF file: the parts of the file that the dynamic loader reads, and the names of the linked libraries.
 ///
 /// The format is ELF-64, little-endian only (System V ABI, generic, "Object Files" and "Program Loading and Dynamic
 /// Linking").
@@ -46,12 +45,12 @@ public struct ELFImage: Sendable {
 
     /// The machine that the code is for: `EM_X86_64` is 62, `EM_AARCH64` 183.
     public let machine: UInt16
-    /// The range of the file that holds the path of the program interpreter (the dynamic loader). It is `nil` if the
-    /// file names no interpreter, or if the range is longer than 4096 bytes.
+    /// The range of the file that holds the path of the program interpreter (the dynamic loader). The range is `nil` if
+    /// the file names no interpreter, or if the path takes more than 4096 bytes.
     public let interpreter: ByteRange?
     private let segments: [Segment]
 
-    /// Reads the program headers, which describe the segments, from `head`, the first bytes of a file.
+    /// Reads the program headers from `head`, the first bytes of a file. The program headers describe the segments.
     ///
     /// Returns `nil` if the file is not a little-endian ELF-64 file, if it has more than 128 program headers, or if its
     /// program headers are corrupt or not all in `head`.
@@ -88,16 +87,17 @@ public struct ELFImage: Sendable {
         interpreter = segments.first { $0.type == Self.interpreterType && $0.file.count <= 4096 }?.file
     }
 
-    /// The ranges of the file that the dynamic loader always reads: the first loaded segment, which holds the symbols
-    /// and relocations, and all writable segments, which the relocations change.
+    /// The ranges of the file that the dynamic loader always reads: the first loaded segment and all writable segments.
+    /// The first loaded segment holds the symbols and relocations. The relocations change the writable segments.
     public var readByLoader: [ByteRange] {
         let loaded = segments.filter { $0.type == Self.loadable && !$0.file.isEmpty }
         return loaded.enumerated().filter { $0.offset == 0 || $0.element.isWritable }.map(\.element.file)
     }
 
-    /// Returns the names in the dynamic section; empty if bytes are missing or corrupt.
+    /// Returns the names in the dynamic section. The result is empty if the file has no dynamic section, or if bytes
+    /// are missing or corrupt.
     ///
-    /// - Parameter read: returns the bytes of a range of the file; `nil` if they are missing.
+    /// - Parameter read: returns the bytes of a range of the file; `nil` if the bytes are missing.
     public func links(_ read: (ByteRange) -> [UInt8]?) -> Links {
         guard let section = segments.first(where: { $0.type == Self.dynamic })?.file, section.count <= 1 << 16,
             let table = read(section)

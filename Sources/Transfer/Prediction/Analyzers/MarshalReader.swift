@@ -16,10 +16,11 @@ struct MarshalReader {
 
     private struct Damaged: Error {}
 
-    /// The deepest nesting of objects. The reader recurses, so the depth needs a limit.
+    /// The maximum depth of nested objects. The reader recurses, so the depth needs a limit.
     private static let maximumDepth = 64
-    /// The maximum number of objects that the reader keeps for later references to them (`FLAG_REF`). A code object
-    /// with more of them counts as corrupt. Without a limit, every byte of a hostile file could add an object.
+    /// The maximum number of objects that the reader keeps because later objects may refer to them (`FLAG_REF`). A code
+    /// object with more such objects counts as corrupt. Without a limit, every byte of a hostile file could add an
+    /// object.
     private static let maximumReferences = 1 << 17
 
     private let bytes: [UInt8]

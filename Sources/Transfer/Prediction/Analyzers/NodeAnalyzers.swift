@@ -43,8 +43,10 @@ public struct NodeSourceAnalyzer: FileAnalyzer {
     }
 }
 
-/// The file analyzer of a package's `package.json`. It reports the file that Node.js loads for a module name: the file
-/// at the path after the package's name, or the package's entry point if the module name has no such path.
+/// The file analyzer of a package's `package.json`. It reports the file that Node.js loads for a module name.
+///
+/// A module name may continue with a path after the package's name. If so, this file analyzer reports the file for that
+/// path. Otherwise, it reports the package's entry point.
 private struct NodePackageAnalyzer: FileAnalyzer {
     let package: NodePackage
     let isImport: Bool

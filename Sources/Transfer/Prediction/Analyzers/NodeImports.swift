@@ -10,14 +10,14 @@ public struct NodeImport: Equatable, Sendable {
     }
 }
 
-/// A parser of the module references in a JavaScript file. It returns only those that Node.js follows as soon as it
-/// loads the file.
+/// A parser of the module references in a JavaScript file. The parser returns only the references that Node.js follows
+/// as soon as it loads the file.
 public enum NodeImports {
     /// The maximum number of module names that the parser takes from one file.
     private static let maximum = 512
     private static let longestName = 256
-    /// The maximum number of bytes between the indentation of a line and a `require` call. The parser also adds this
-    /// number to ``longestName`` when it looks for a quoted name, to leave room for spaces before the name.
+    /// The maximum number of bytes between the first letter of an indented line and a `require` call in that line. The
+    /// parser also accepts at least this number of spaces before a quoted name.
     private static let longestGap = 256
     private static let (require, importing, exporting, from) = (
         Array("require(".utf8), Array("import".utf8), Array("export".utf8), Array("from".utf8)
@@ -47,8 +47,8 @@ public enum NodeImports {
 
     /// Returns the quoted names that follow `word` in `code`.
     ///
-    /// - Parameter isMeant: returns true if a name counts. It receives the position in `code` of the word before the
-    ///   name.
+    /// - Parameter isMeant: returns true if the name after an occurrence of `word` counts. It receives the position in
+    ///   `code` of that occurrence.
     private static func names(
         behind word: [UInt8], in code: ArraySlice<UInt8>, _ isMeant: (Int) -> Bool
     ) -> [String] {

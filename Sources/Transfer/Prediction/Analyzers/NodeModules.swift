@@ -1,7 +1,7 @@
 /// The modules of Node.js applications in an image, resolved by the rules of Node.js (Node.js documentation, "Modules:
 /// CommonJS modules", "All together"; "Modules: Packages").
 struct NodeModules {
-    /// The result of resolving a name.
+    /// The result of resolving a module name.
     enum Found {
         case module(ImageFile)
         /// A package, or a file in a package. Only the package's `package.json` tells which file Node.js loads.
@@ -21,8 +21,8 @@ struct NodeModules {
     /// The directories of shared packages, which belong to no application: those in `NODE_PATH`, then Debian's.
     private let shared: [String]
     /// The packages whose `package.json` the prediction has requested. Each element is the package's directory, a
-    /// slash, and the path in the package that a module name refers to. Packages may refer to each other, so the
-    /// prediction requests each element only once.
+    /// slash, and the path in the package that a module name refers to (``NodePackage/rest``). Packages may refer to
+    /// each other, so without this set the prediction could run in circles.
     private var described: Set<String> = []
 
     /// - Parameter path: the value of `NODE_PATH`; `nil` if it is not set.
@@ -56,10 +56,10 @@ struct NodeModules {
         return nil
     }
 
-    /// Returns the file or package that Node.js loads for `package`; `nil` if there is none.
+    /// Returns the file to which `package` resolves, or another package in its directory; `nil` if there is neither.
     ///
     /// - Parameters:
-    ///   - bytes: the package's `package.json`.
+    ///   - bytes: the `package.json` of `package`.
     ///   - isImport: true if `import` loads the module, false if `require` does.
     func module(_ package: NodePackage, describedBy bytes: [UInt8], isImport: Bool) -> Found? {
         let target =
@@ -83,10 +83,10 @@ struct NodeModules {
 
     /// Returns the module or package that Node.js loads for `path`; `nil` if there is none.
     ///
-    /// The first of these that exists counts:
-    /// - the file at `path`, then the same path with the ending `.js`, `.json` or `.node`
-    /// - the package in the directory at `path`, unless that directory is `other`
-    /// - the file `index` in the directory `other`, then with the same endings
+    /// The function tries these candidates, and uses the first one that exists:
+    /// - the file at `path`, or at `path` with the ending `.js`, `.json` or `.node`
+    /// - the directory at `path`, as a package, unless this directory is `other`
+    /// - the file `index` in the directory `other`, without an ending or with one of the same three endings
     private func module(at path: String, orIndexOf other: String? = nil) -> Found? {
         if let file = plain(path) { return .module(file) }
         if let directory = files.directory(path), directory != other { return package(in: directory, "") }
@@ -107,8 +107,10 @@ struct NodeModules {
         return nil
     }
 
-    /// Records a request for the `package.json` of `package`. Returns true if this is the first such request and the
-    /// limit of ``StartPrediction/maximumFiles`` requests is not reached.
+    /// Records a request for the `package.json` of `package`.
+    ///
+    /// Returns true if the prediction should make the request. Returns false if an earlier call recorded the same
+    /// request, or if ``StartPrediction/maximumFiles`` requests are already recorded.
     mutating func describe(_ package: NodePackage) -> Bool {
         described.count < StartPrediction.maximumFiles
             && described.insert("\(package.directory)/\(package.rest)").inserted

@@ -15,7 +15,7 @@ public struct PackageManifest: Sendable {
     /// The position in ``text`` of the value of the key `exports`; `nil` if there is no such key.
     private var exports: Int?
 
-    /// Reads the text of a `package.json`; `nil` if it is not a JSON object or nests values too deeply.
+    /// Reads the text of a `package.json`; `nil` if the text is not a JSON object, or if it nests values too deeply.
     public init?(_ bytes: [UInt8]) {
         text = bytes + [UInt8](repeating: 0, count: JSONCursor.padding)
         var found: (main: String?, exports: Int?)
@@ -38,8 +38,11 @@ public struct PackageManifest: Sendable {
 
     /// Returns the path of the file that `rest` refers to, relative to the package's directory.
     ///
-    /// If `exports` has a path for `rest`, returns that path. Otherwise returns `rest` itself, or for an empty `rest`
-    /// the path in `main`, or `index` if there is no `main`.
+    /// The result is the first of these that exists:
+    /// - the path for `rest` under the key `exports`
+    /// - `rest` itself, unless it is empty
+    /// - the path under the key `main`
+    /// - `index`
     ///
     /// - Parameters:
     ///   - rest: the part of the module name after the package's name; empty for the package itself.
@@ -68,10 +71,11 @@ public struct PackageManifest: Sendable {
         return rest.isEmpty ? choose(at: exports, isImport: isImport, depth: 0) : nil
     }
 
-    /// Returns the path for a value in `exports`; `nil` if there is none.
+    /// Returns the path that a value in `exports` leads to; `nil` if there is none.
     ///
-    /// The value may be the path itself, an array or an object. For an array, the function tries the elements in order.
-    /// For an object, it tries the values of `node`, then `import` or `require`, then `default`.
+    /// The value may be the path itself, an array or an object. In an array, the function tries the elements in order.
+    /// In an object, it tries the value of the key `node`, then of `import` or `require` (``NodeImport/isImport``),
+    /// then of `default`.
     ///
     /// - Parameter position: the position of the value in ``text``.
     private func choose(at position: Int, isImport: Bool, depth: Int) -> String? {

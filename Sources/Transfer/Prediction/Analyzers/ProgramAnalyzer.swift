@@ -41,10 +41,10 @@ public struct ProgramAnalyzer: FileAnalyzer {
     }
 }
 
-/// The file analyzer of scripts that begin with `#!`. It finds the script's language in that line, and reports the
+/// The file analyzer of scripts that begin with `#!`. It finds the script's language in the first line, and reports the
 /// modules that the script imports.
 private struct ScriptAnalyzer: FileAnalyzer {
-    /// The words of the script's first line.
+    /// The words after `#!` in the script's first line.
     let words: [String]
 
     func part(of file: ImageFile, in start: StartPrediction) -> ByteRange? { nil }

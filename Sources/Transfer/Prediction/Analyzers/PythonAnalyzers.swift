@@ -86,8 +86,8 @@ extension StartPrediction {
         _modify { yield &self[PythonModules.self] }
     }
 
-    /// The maximum total size in bytes of the modules that ``takeAlong(besides:)`` reports. If the other modules of a
-    /// package have a larger total size, the function reports none of them.
+    /// The maximum total size in bytes of the modules that one call of ``takeAlong(besides:)`` reports. If the other
+    /// modules of a package have a larger total size, the function reports none of them.
     private static let smallPackage: UInt64 = 1 << 20
 
     /// Reports the modules that a Python source file imports.
@@ -116,8 +116,8 @@ extension StartPrediction {
 
     /// Reports the other compiled modules in the package of `module`, if their total size is at most ``smallPackage``.
     ///
-    /// The process will import most of them. Without this function, the prediction would find each of them only after
-    /// the module that imports it has arrived. So this function saves a round trip for each module.
+    /// The process will probably import most of these modules. Without this function, the prediction would find a
+    /// module only after the importing module has arrived. So this function saves a round trip for each module.
     private mutating func takeAlong(besides module: ImageFile) {
         // If an extent holds parts of many files, each read already fetches more neighbors than this function does
         // (``Planner``). With both, jupyter started a second later.

@@ -19,8 +19,10 @@ public struct PythonImport: Equatable, Sendable {
 /// A parser of the imports in Python source files, compiled files and extension modules.
 public enum PythonImports {
     /// Returns the imports at the top level of a compiled file (`.pyc`). Imports in functions are left out, because
-    /// they come later or never. If the parser does not know the version's instructions, it returns all names that the
-    /// top level uses.
+    /// Python runs them later or never.
+    ///
+    /// The parser may not know the instructions of the file's Python version. In this case, it returns all names that
+    /// the top level uses.
     ///
     /// Accepts the magic numbers 3400 to 3699: those of Python 3.8 to 3.14, and those reserved for 3.15
     /// (Lib/importlib/_bootstrap_external.py, "Magic word"; Python/marshal.c). Returns `nil` for other versions and for

@@ -8,17 +8,19 @@ struct PythonModules {
     /// The minor version: 11 for Python 3.11.
     private let minor: Int
     private let files: ImageFiles
-    /// A cache of the names in each directory, cut at the first dot. Python looks for each imported name in every
-    /// directory, and most imported names are not modules. So the cache avoids many reads of directories.
+    /// A cache of the names in each directory, keyed by the directory's path. Each name is cut at its first dot.
+    ///
+    /// Python looks for an imported name in one directory after the other, and most imported names are not modules. So
+    /// the cache avoids many reads of directories.
     private var stems: [String: Set<String>] = [:]
-    /// The number of names in ``stems``, plus one for each directory there.
+    /// The number of names in ``stems``, plus one for each directory in ``stems``.
     private var stemCount = 0
 
     /// The directories for which ``takePackage(_:)`` has returned true.
     private var packagesTaken: Set<String> = []
 
-    /// The modules that are built into the interpreter since Python 3.11, so Python never reads them from the disk
-    /// (Python/frozen.c).
+    /// The modules that are built into the interpreter since Python 3.11 (Python/frozen.c). Python never reads these
+    /// modules from the disk.
     private static let frozen: Set<String> = [
         "_collections_abc", "_sitebuiltins", "abc", "codecs", "genericpath", "importlib._bootstrap",
         "importlib._bootstrap_external", "importlib.machinery", "importlib.util", "io", "ntpath", "os", "posixpath",
@@ -93,8 +95,10 @@ struct PythonModules {
         return result
     }
 
-    /// Records an attempt to fetch all modules in `directory` together. Returns true if this is the first attempt and
-    /// the limit of ``maximumPackages`` directories is not reached.
+    /// Records an attempt to fetch all modules in `directory` together.
+    ///
+    /// Returns true if the caller should make the attempt. Returns false if an earlier call recorded the same
+    /// directory, or if ``maximumPackages`` directories are already recorded.
     mutating func takePackage(_ directory: String) -> Bool {
         packagesTaken.count < Self.maximumPackages && packagesTaken.insert(directory).inserted
     }
@@ -144,8 +148,10 @@ struct PythonModules {
         return has("__init__", in: directory) ? directory : nil
     }
 
-    /// Returns the directory in which Python searches to import the module `file`: the parent of the outermost package
-    /// that contains the module, or the module's own directory if no package contains it.
+    /// Returns the directory in which Python searches to import the module `file`.
+    ///
+    /// If packages contain the module, this is the parent of the outermost package. Otherwise, it is the module's own
+    /// directory.
     mutating func root(of file: ImageFile) -> String {
         var directory = Self.moduleDirectory(of: file)
         while directory != "/", has("__init__", in: directory) {

@@ -6,7 +6,7 @@ import LayerIndex
 ///
 /// - the container's configuration and first reads, and whether the client has sent them to the analyzer
 /// - the ranges of layer content that the analyzer waits for
-/// - the remaining limits for further predictions: a number of blob bytes and a number of chunks
+/// - the number of blob bytes, and the number of chunks, that further predictions may still use
 ///
 /// The state outlives the analyzer process. After a restart, the client sends the configuration and the first reads to
 /// the new process again.
@@ -24,7 +24,7 @@ struct FollowedStart {
     /// The log of the container's reads; `nil` if no container runs.
     let reads: TouchLog?
     let handler: @Sendable (PredictionEvent) -> Void
-    /// True for a *brief start*, which the client drops after the analyzer has answered the first command
+    /// True for a *brief start*. The client drops a brief start after the analyzer has answered the first command
     /// (``Predictor/begin(_:of:reads:isBrief:handler:)``).
     let isBrief: Bool
     /// The number by which the current analyzer process knows the start; `nil` if the process does not know the start.
@@ -100,8 +100,8 @@ struct FollowedStart {
         return now.since(began) >= longest || reads != nil && now.since(lastSeen) >= quiet
     }
 
-    /// Resets the state that depends on the current analyzer process, so that the client sends everything to the next
-    /// process again.
+    /// Resets the state that depends on the current analyzer process. The client then sends the configuration and all
+    /// first reads to the next process.
     mutating func forgetAnalyzer() {
         number = nil
         isConfigured = false
@@ -148,8 +148,8 @@ struct FollowedStart {
 
     /// Handles the end of the analyzer's work on `command`.
     ///
-    /// Passes ``PredictionEvent/order(_:)`` to the handler if `command` requested the order. Passes
-    /// ``PredictionEvent/settled`` if the caller requested it and there is no command to send.
+    /// If `command` requested the order of the files, passes ``PredictionEvent/order(_:)`` to the handler. If the
+    /// caller requested ``PredictionEvent/settled`` and there is no command to send, passes this event, too.
     mutating func endTurn(_ command: AnalyzerCommand) {
         if case .order = command { handler(.order(order)) }
         if wantsSettled, !hasWork {
@@ -158,8 +158,8 @@ struct FollowedStart {
         }
     }
 
-    /// Passes ``PredictionEvent/settled`` to the handler, if the caller requested it, the container's process is known,
-    /// and there is no command to send.
+    /// Passes ``PredictionEvent/settled`` to the handler under three conditions: the caller requested this event, the
+    /// container's process is known, and there is no command to send.
     mutating func settleIfIdle() {
         guard wantsSettled, configuration != nil, !hasWork else { return }
         wantsSettled = false
@@ -168,11 +168,13 @@ struct FollowedStart {
 
     // MARK: - Answers
 
-    /// Checks predicted ranges from the analyzer, and passes their chunks to the handler. Leaves out chunks that exceed
-    /// the start's limit of bytes (``PredictorOptions/maximumBytes``) or of chunks (``maximumChunks``). Also leaves out
-    /// the present chunks at the beginning of each range, unless ``PredictionSubject/includesPresent`` is true.
+    /// Checks predicted ranges from the analyzer, and passes their chunks to the handler.
     ///
-    /// - Throws: ``MalformedPacket`` if a range is empty or lies outside its layer.
+    /// Leaves out chunks that exceed the start's limit of bytes (``PredictorOptions/maximumBytes``) or of chunks
+    /// (``maximumChunks``). Also leaves out chunks at the beginning of each range that are already in the local store,
+    /// unless ``PredictionSubject/includesPresent`` is true.
+    ///
+    /// - Throws: ``MalformedPacket`` if a range is empty, or if it lies outside its layer's content.
     mutating func accept(_ runs: [StartPrediction.Run]) throws(MalformedPacket) {
         var accepted: [PredictedRun] = []
         for run in runs {
@@ -185,8 +187,8 @@ struct FollowedStart {
 
     /// Records ranges of content that the analyzer waits for.
     ///
-    /// - Throws: ``MalformedPacket`` if a range is empty or lies outside its layer, or if the analyzer waits for more
-    ///   than ``maximumWaits`` ranges.
+    /// - Throws: ``MalformedPacket`` if a range is empty, if it lies outside its layer's content, or if the analyzer
+    ///   waits for more than ``maximumWaits`` ranges.
     mutating func accept(_ waits: [StartPrediction.Wait]) throws(MalformedPacket) {
         for wait in waits {
             let (_, chunks) = try chunks(wait.layer, wait.content)
@@ -209,9 +211,11 @@ struct FollowedStart {
         return (stored, stored.chunks.chunks(overlapping: content))
     }
 
-    /// Returns the part of `chunks` to fetch; `nil` if nothing is left to fetch. The part begins with the first missing
-    /// chunk, or with the first chunk if ``PredictionSubject/includesPresent`` is true. It ends early if the
-    /// container start reaches its limit of bytes or of chunks.
+    /// Returns the part of `chunks` to fetch; `nil` if nothing is left to fetch.
+    ///
+    /// The part begins with the first missing chunk, or with the first chunk if ``PredictionSubject/includesPresent``
+    /// is true. The part ends with the last chunk, or earlier if the container start reaches its limit of bytes or of
+    /// chunks.
     private mutating func trimmed(_ layer: StoredLayer, to chunks: Range<Int>, of inode: UInt64) -> PredictedRun? {
         guard let first = subject.includesPresent ? chunks.first : layer.missing(in: chunks) else { return nil }
         let table = layer.chunks

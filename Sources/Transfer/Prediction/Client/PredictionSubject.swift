@@ -4,22 +4,23 @@ public import Linux
 
 /// The subject of one prediction: all layers of an image, or one layer alone.
 public struct PredictionSubject: Sendable {
-    /// The layers in the order of the merged tree's devices: if the tree places a file's bytes on device n, counted
-    /// from 0, they are in `layers[n]`.
+    /// The layers, in the order of the merged tree's devices. The tree places the bytes of each file on a device. The
+    /// bytes on device n, counted from 0, are in `layers[n]`.
     let layers: [StoredLayer]
-    /// True for the prediction of a startup pack (one blob with the chunks that a container start reads). Such a
-    /// prediction also reports chunks that are already in the local store, and does not speculate
-    /// (``StartPrediction/speculates``).
+    /// True for the prediction of a startup pack (one blob with the chunks that a container start reads).
+    ///
+    /// Such a prediction also reports chunks that are already in the local store. It guesses no file before it has
+    /// found the file's name (``StartPrediction/speculates``).
     let includesPresent: Bool
     /// A function that opens the merged tree for reading. The client calls it once for each analyzer process.
     let openTree: @Sendable () throws -> OwnedDescriptor
 
     /// - Parameters:
     ///   - layers: the image's layers, in the order of the merged tree's devices (bottom first).
-    ///   - includesPresent: true to also report chunks that are already in the local store. The prediction of a startup
-    ///     pack needs them, because a pack is made for nodes without these chunks.
-    ///   - openTree: opens the merged tree for reading. The predictor calls it again after it has restarted the
-    ///     analyzer.
+    ///   - includesPresent: true to also report chunks that are already in the local store. A startup pack contains
+    ///     these chunks, too, because it is made for nodes that do not have them.
+    ///   - openTree: opens the merged tree for reading. The predictor calls this function again after it has restarted
+    ///     the analyzer.
     public init(
         layers: [StoredLayer], includesPresent: Bool = false,
         openTree: @escaping @Sendable () throws -> OwnedDescriptor
@@ -67,11 +68,11 @@ public struct PredictionKey: Hashable, Sendable {
 public enum PredictionEvent: Sendable {
     /// Chunks that the container start will probably read soon, in the order of their expected use.
     case runs([PredictedRun])
-    /// A pause in the prediction. The analyzer has answered all commands. It predicts nothing more until further chunks
-    /// arrive or the container reads further files. This event follows ``Predictor/proceed(_:)`` and
+    /// A pause in the prediction. The analyzer has answered all commands. The analyzer predicts nothing more until
+    /// further chunks arrive or the container reads further files. This event follows ``Predictor/proceed(_:)`` and
     /// ``Predictor/configure(_:_:)``.
     case settled
-    /// The files in the order of their expected use, as inode numbers in the tree.
+    /// The predicted files in the order of their expected use, as inode numbers in the image's merged tree.
     case order([UInt64])
     /// The end of the prediction because of a failure. No further event follows.
     case lost(PredictionLoss)
@@ -87,6 +88,7 @@ public enum PredictionLoss: String, Sendable, CaseIterable {
     case limit
     /// An invalid answer of the analyzer.
     case violation
-    /// The lack of a usable analyzer, a file that cannot be opened, or too many starts at the same time.
+    /// The lack of a usable analyzer, a tree or layer that the client could not open, or too many starts at the same
+    /// time.
     case unavailable
 }

@@ -3,15 +3,18 @@ public import ContentStore
 import Linux
 public import SystemPackage
 
-/// The client of the analyzer, the process that predicts the next reads of a starting container that has no recorded
-/// profile. ``StartPrediction`` describes the prediction.
+/// The client of the analyzer. For a starting container without a recorded profile, the analyzer process predicts the
+/// next reads (``StartPrediction``).
 ///
-/// The heuristics read the contents of files in images, so they run in a confined process (``Analyzer``). That process
-/// has no privileges, no network, and only the files that the predictor hands to it. The predictor starts the analyzer,
-/// tells it of container starts, checks all its answers, and restarts it after a failure. The container start that the
-/// failed analyzer was working for loses its prediction. The next analyzer continues the other starts.
+/// A prediction reads the contents of files in untrusted images, so the analyzer is a confined process (``Analyzer``).
+/// That process has no privileges, no network, and only the files that the predictor hands to it.
 ///
-/// One thread does all of this (``PredictorLoop``). Any thread may call any method. Only ``join()`` waits.
+/// The predictor starts the analyzer, tells it of container starts, checks all its answers, and restarts it after a
+/// failure. The container start that the failed analyzer was working for loses its prediction. The next analyzer
+/// continues the other starts.
+///
+/// The predictor does this work on a thread of its own (``PredictorLoop``). Any thread may call any method. Only
+/// ``join()`` waits.
 public final class Predictor: Sendable {
     enum Event: Sendable {
         case begin(PredictionKey, PredictionSubject, TouchLog?, isBrief: Bool, Handler)
@@ -27,13 +30,14 @@ public final class Predictor: Sendable {
     /// The state that the callers of the predictor share with its thread.
     struct Mail: Sendable {
         var events: [Event] = []
-        /// True if a container may have read something, or chunks may have arrived, since the thread last took the
+        /// True if a container may have read something, or chunks may have arrived, since the thread last emptied this
         /// mail.
         var isChanged = false
         var isClosed = false
-        /// True while the thread follows any container start, or has events to read.
+        /// True while the thread follows at least one container start, or while there are events that the thread has
+        /// not taken.
         var isFollowing = false
-        /// True if a caller has woken the thread, and the thread has not taken the mail since.
+        /// True if a caller has woken the thread, and the thread has not emptied this mail since.
         var isSignalled = false
         var statistics = PredictorStatistics()
     }
@@ -66,8 +70,8 @@ public final class Predictor: Sendable {
         }
     }
 
-    /// Creates a predictor and starts its thread. The thread starts the analyzer at once if
-    /// ``PredictorOptions/startsEarly`` is true, otherwise for the first prediction.
+    /// Creates a predictor and starts its thread. If ``PredictorOptions/startsEarly`` is true, the thread starts the
+    /// analyzer at once. Otherwise, the thread starts the analyzer for the first prediction.
     ///
     /// - Parameter report: called on the thread for each failure of the analyzer.
     /// - Throws: an error if the system cannot provide another thread or file descriptor.
@@ -94,7 +98,7 @@ public final class Predictor: Sendable {
     /// - Parameters:
     ///   - reads: the log of the container's reads; `nil` if no container runs.
     ///   - isBrief: true for a *brief start*: the prediction uses only the process's configuration and analyzes no
-    ///     content. It ends after ``PredictionEvent/settled``.
+    ///     content. A brief start ends after ``PredictionEvent/settled``.
     ///   - handler: receives the events of the prediction.
     public func begin(
         _ key: PredictionKey, of subject: PredictionSubject, reads: TouchLog? = nil, isBrief: Bool = false,
@@ -108,8 +112,8 @@ public final class Predictor: Sendable {
         append(.configure(key, start))
     }
 
-    /// Requests a list of the files in the order of their expected use. ``PredictionEvent/order(_:)`` delivers the
-    /// list.
+    /// Requests a list of the predicted files in the order of their expected use. ``PredictionEvent/order(_:)``
+    /// delivers the list.
     public func requestOrder(_ key: PredictionKey) {
         append(.order(key))
     }
@@ -119,7 +123,7 @@ public final class Predictor: Sendable {
         append(.proceed(key))
     }
 
-    /// Ends the prediction under `key`. Does nothing if there is none.
+    /// Ends the prediction under `key`. Does nothing if there is no such prediction.
     public func end(_ key: PredictionKey) {
         append(.end(key))
     }
@@ -138,7 +142,8 @@ public final class Predictor: Sendable {
     /// The predictor's counters since its creation.
     public var statistics: PredictorStatistics { mail.withLock { $0.statistics } }
 
-    /// Tells the thread to end the analyzer and all predictions. Returns at once. Handlers receive no event for this.
+    /// Tells the thread to end the analyzer and all predictions. Returns at once. Handlers receive no event about the
+    /// end.
     public func close() {
         mail.withLock { $0.isClosed = true }
         bell.ring()

@@ -14,8 +14,8 @@ struct PredictorLoop: ~Copyable {
     /// The maximum number of packets that the analyzer may send in answer to one command.
     private static let maximumReplies = 256
 
-    /// The command that the analyzer is working on, with the clock time and the analyzer's processor time when the work
-    /// began.
+    /// The command that the analyzer is working on. `began` is the clock time when the work began, and `processorTime`
+    /// the analyzer's processor time at that moment, in nanoseconds.
     private struct Turn {
         let key: PredictionKey
         let command: AnalyzerCommand
@@ -221,10 +221,10 @@ struct PredictorLoop: ~Copyable {
         }
     }
 
-    /// Sends a container start's tree and layers to the analyzer, unless the analyzer knows the start already.
+    /// Sends a container start's tree and layers to the analyzer, unless the analyzer knows the start already. If this
+    /// fails, the start loses its prediction.
     ///
-    /// - Returns: the number by which the analyzer knows the start; `nil` if the start's files could not be opened or
-    ///   sent.
+    /// - Returns: the number by which the analyzer knows the start; `nil` on failure.
     private mutating func open(_ key: PredictionKey) -> UInt32? {
         guard let start = starts[key] else { return nil }
         if let number = start.number { return number }
@@ -311,7 +311,7 @@ struct PredictorLoop: ~Copyable {
 
     // MARK: - Time
 
-    /// Ends the analyzer if it has exceeded the time limit for its start or for the current command.
+    /// Ends the analyzer if it has not become ready in time, or if it has exceeded a time limit of the current command.
     private mutating func watch() {
         guard link != nil else { return }
         let now = MonotonicTime.now()
@@ -330,7 +330,7 @@ struct PredictorLoop: ~Copyable {
         }
     }
 
-    /// Waits for a packet, for the bell, or until the next check is due.
+    /// Waits until a packet from the analyzer arrives, a caller rings ``bell``, or the next check is due.
     private mutating func wait() {
         let socket = link?.raw
         let timeout: Int32

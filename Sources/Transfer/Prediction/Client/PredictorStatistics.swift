@@ -9,6 +9,6 @@ public struct PredictorStatistics: Sendable {
     public var failures: UInt64 = 0
     /// The number of container starts that the predictor follows now, including brief starts.
     public var following = 0
-    /// The analyzer's process ID while there is one.
+    /// The analyzer's process ID; `nil` while no analyzer runs.
     public var process: Int32?
 }

@@ -1,7 +1,7 @@
 public import Base
 
-/// A limit on the restarts of an analyzer. The first start is immediate. After a failure, the next start must wait;
-/// each further failure doubles this delay.
+/// A limit on the restarts of an analyzer. The first start is immediate. After a failure, the next start must wait.
+/// Each further failure doubles this delay.
 public struct RestartThrottle: Sendable {
     private let first: UInt64
     private let longest: UInt64

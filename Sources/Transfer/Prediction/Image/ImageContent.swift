@@ -7,8 +7,8 @@ public import Linux
 /// ``StartPrediction/present(_:)`` has reported it.
 public final class ImageContent: Sendable {
     private let descriptor: OwnedDescriptor
-    /// True if one extent (the smallest decodable part of the layer's blob) can hold parts of many files. Fetching a
-    /// file then also fetches its neighbors.
+    /// True if one extent (the smallest decodable part of the layer's blob) can hold parts of many files. In this case,
+    /// fetching a file also fetches its neighbors.
     let extentsSpanFiles: Bool
 
     public init(_ descriptor: consuming OwnedDescriptor, extentsSpanFiles: Bool) {
@@ -29,7 +29,7 @@ public final class ImageContent: Sendable {
         return complete ? bytes : nil
     }
 
-    /// The maximum number of bytes that a file analyzer may read at once. The string table of an ELF file's dynamic
-    /// symbols can have this size (``ELFImage/links(_:)``).
+    /// The maximum number of bytes that a file analyzer may read at once. The largest such read is the string table of
+    /// an ELF file's dynamic symbols, up to this size (``ELFImage/links(_:)``).
     private static let longestRead = 16 << 20
 }

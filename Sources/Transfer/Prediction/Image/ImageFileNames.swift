@@ -1,10 +1,10 @@
 import Base
 import LayerIndex
 
-/// The paths of a tree's regular files, by inode number. The initializer walks the tree once and records each file's
-/// directory. ``path(of:)`` reads the names later.
+/// The paths of a tree's regular files, by inode number. The initializer walks the tree once and records the directory
+/// of each file, but not the file's name. ``path(of:)`` reads the names from the tree.
 struct ImageFileNames {
-    /// The maximum number of files that the walk records, and the maximum number of directories.
+    /// The maximum number of files, and the maximum number of directories, that the walk records.
     private static let maximum = 1 << 20
 
     private let tree: TreeImage
@@ -41,7 +41,8 @@ struct ImageFileNames {
 
     /// Returns the path of the file `inode`, with a leading slash.
     ///
-    /// Returns `nil` if the walk did not reach the file, the path is too long or not UTF-8, or the budget is spent.
+    /// Returns `nil` if the walk did not reach the file, if the path is too long or not UTF-8, or if the work budget
+    /// (``WorkBudget``) is spent.
     func path(of inode: UInt64) -> String? {
         guard var index = files[inode].map(Int.init) else { return nil }
         var (child, names, length) = (inode, [String](), 0)

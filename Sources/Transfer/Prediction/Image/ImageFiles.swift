@@ -8,19 +8,20 @@ public struct ImageFiles {
 
     let tree: TreeImage
     let layerCount: Int
-    /// The work budget of one container start. All code that looks at the image's files for this start shares it.
+    /// The work budget of one container start. All code that looks at the image's files for this start shares this
+    /// budget.
     let budget = WorkBudget()
 
     /// - Parameters:
-    ///   - tree: the image's merged tree. It places the bytes of each file on a device, whose number is the position of
-    ///     the file's layer.
-    ///   - layerCount: the number of layers. Lookups do not find files in layers beyond this number.
+    ///   - tree: the image's merged tree. The tree places the bytes of each file on a device. The number of the device
+    ///     is the position of the file's layer.
+    ///   - layerCount: the number of layers. Lookups find only files in layers whose position is less than this number.
     init(tree: TreeImage, layerCount: Int) {
         self.tree = tree
         self.layerCount = layerCount
     }
 
-    /// Returns the regular file at `path`, following links; `nil` if there is none or it is empty.
+    /// Returns the regular file at `path`, following links; `nil` if there is no such file, or if the file is empty.
     public func file(_ path: String) -> ImageFile? {
         guard let (inode, kind, path) = find(path), kind == .regular else { return nil }
         return file(inode, at: path)
@@ -43,20 +44,21 @@ public struct ImageFiles {
     /// Returns true if there is a regular file at `path`, even an empty one.
     func holdsFile(_ path: String) -> Bool { find(path)?.kind == .regular }
 
-    /// Returns the regular file with the inode number `inode`, whose path is `path`; `nil` if the file is empty, or if
-    /// it is in a layer beyond ``layerCount``.
+    /// Returns the regular file with the inode number `inode` and the path `path`. Returns `nil` if the file is empty,
+    /// or if the position of its layer is not less than ``layerCount``.
     func file(_ inode: UInt64, at path: String) -> ImageFile? {
         guard let content = try? tree.content(inode), content.device < layerCount else { return nil }
         return ImageFile(inode: inode, path: path, layer: content.device, range: content.range)
     }
 
-    /// Returns the path of the directory at `path`, with links resolved; `nil` if there is none.
+    /// Returns the path of the directory at `path`, with links resolved; `nil` if there is no such directory.
     func directory(_ path: String) -> String? {
         guard let (_, kind, path) = find(path), kind == .directory else { return nil }
         return path
     }
 
-    /// Returns at most `limit` names in the directory at `path` that begin with `prefix`, in the directory's order.
+    /// Returns at most `limit` names that begin with `prefix` in the directory at `path`, in the order of the
+    /// directory's entries.
     func names(in path: String, beginningWith prefix: String, limit: Int = 256) -> [String] {
         guard let (inode, kind, _) = find(path), kind == .directory else { return [] }
         var names: [String] = []

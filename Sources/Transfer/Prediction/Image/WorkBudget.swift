@@ -1,11 +1,12 @@
-/// A limit on the work for one container start. The image is untrusted, and it determines how many paths are looked up
-/// and how many names are read. So the budget bounds the work of the whole start, and the work of each turn (the
-/// handling of one client command).
+/// A limit on the analyzer's work for one container start. The image is untrusted, and its files determine how many
+/// names the analyzer looks up or reads. So the budget limits the work of the whole start, and also the work of each
+/// turn (the handling of one client command).
 ///
-/// One step stands for one name, looked up or read from a directory, or for ``bytesPerStep`` bytes of a file. A step
-/// takes some 100 ns. Once the budget is spent, lookups find nothing.
+/// The unit of work is a step, which takes some 100 ns. The analyzer spends one step for each name that it looks up or
+/// reads from a directory. It also spends one step for each ``bytesPerStep`` bytes of a file that it analyzes. Once the
+/// budget is spent, lookups find nothing.
 final class WorkBudget {
-    /// The number of bytes of a file that one step stands for.
+    /// The number of bytes of a file for which the analyzer spends one step.
     static let bytesPerStep = 64
 
     private var steps: Int
@@ -26,8 +27,8 @@ final class WorkBudget {
         turn = stepsPerTurn
     }
 
-    /// Takes `count` steps off the budget, or all remaining steps if there are fewer. If the budget is already spent,
-    /// returns false and takes nothing.
+    /// Takes `count` steps off the budget, or all remaining steps if there are fewer, and returns true. If the budget
+    /// is already spent, returns false and takes nothing.
     @discardableResult
     func spend(_ count: Int = 1) -> Bool {
         guard !isSpent, count >= 0 else { return false }

@@ -4,8 +4,8 @@ import Linux
 import Synchronization
 import SystemPackage
 
-/// The mode ("role") in which a program runs as a confined child process. In this role, it examines the files of a
-/// container's image, and predicts which of them the container will read.
+/// The role in which a program runs as a confined child process. In this role, the process examines the files of a
+/// container's image, and predicts which of these files the container will read.
 public enum Analyzer {
     /// The `argv[0]` of a process in this role. ``runIfRequested(adding:)`` recognizes the role by this name.
     static let role = "rivulet-analyzer"

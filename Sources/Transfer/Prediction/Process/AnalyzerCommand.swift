@@ -79,8 +79,8 @@ public enum AnalyzerCommand: Equatable, Sendable {
 }
 
 extension ContainerStart {
-    /// The maximum total size in bytes of the texts in a ``AnalyzerCommand/configure(start:_:)`` packet, without the
-    /// names of variables.
+    /// The maximum total size in bytes of the texts in a ``AnalyzerCommand/configure(start:_:)`` packet, not counting
+    /// the names of environment variables.
     private static let maximumBytes = 40 << 10
     /// The maximum size in bytes of one environment variable's value.
     private static let maximumVariable = 8 << 10

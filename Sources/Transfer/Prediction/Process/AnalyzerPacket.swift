@@ -5,13 +5,13 @@ public struct MalformedPacket: Error {}
 
 /// The encoding of packets between a client and an analyzer.
 ///
-/// A packet begins with one byte for its kind, and four bytes for the number of the container start to which it refers.
-/// The fields of that kind follow. Integers are little-endian. A list begins with its count in two bytes; a text begins
-/// with its length in four bytes. Each end treats the other as hostile.
+/// A packet begins with its kind in one byte. The number of the packet's container start follows in four bytes, then
+/// the fields of that kind. Integers are little-endian. A list begins with the number of its items in two bytes. A text
+/// begins with its length in four bytes. Each end treats the other as hostile.
 enum AnalyzerPacket {
     /// The size of the largest packet in bytes. Both ends have a buffer of this size.
     static let maximumSize = 60 << 10
-    /// The maximum number of items in one list. An item has at most 26 bytes, unless it is a text. So a full list of
+    /// The maximum number of items in one list. Items other than texts have at most 26 bytes each. So a full list of
     /// such items fits into a packet.
     static let maximumItems = 2048
 
@@ -49,7 +49,7 @@ enum AnalyzerPacket {
             return text
         }
 
-        /// Reads a range, and checks that it does not end before it begins.
+        /// Reads a range, and checks that its end is not before its beginning.
         mutating func range() throws(MalformedPacket) -> ByteRange {
             let offset = try integer(UInt64.self)
             let end = try integer(UInt64.self)

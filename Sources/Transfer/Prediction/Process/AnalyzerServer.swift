@@ -3,8 +3,8 @@ import LayerIndex
 import Linux
 import SystemPackage
 
-/// The analyzer's side of the socket. It answers one command before it reads the next. It runs on one thread, and reads
-/// only files whose file descriptors arrive in packets.
+/// The analyzer's side of the socket. The server answers one command before it reads the next. It runs on one thread,
+/// and reads only files whose file descriptors arrive in packets.
 struct AnalyzerServer: ~Copyable {
     /// The state of a container start: the analyzer either waits for the file descriptors of further layers, or
     /// follows the start.

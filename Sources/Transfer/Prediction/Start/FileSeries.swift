@@ -7,10 +7,13 @@ import Base
 /// positions, the stride.
 ///
 /// A file of a series does not contain the name of the next file. So no file analyzer finds the next file, and each
-/// file costs a round trip. Three files at equal distances make a series; files of code (``code``) need five. The
-/// number of predicted files doubles with each further file, as in read-ahead.
+/// file costs a round trip.
+///
+/// The detector recognizes a series after three reads with equal strides, or after five reads for files of code
+/// (``code``). The number of predicted files doubles with each further read, as in read-ahead.
 struct FileSeries {
-    /// The number of path levels, from the file name up, at which the names of a series may differ.
+    /// The number of path components, from the file name up, in which the detector looks for the difference between the
+    /// paths of a series.
     private static let depth = 3
     /// The maximum number of names that the detector reads from one directory.
     private static let maximumNames = 4096
@@ -20,8 +23,8 @@ struct FileSeries {
     private static let maximumKept = 1 << 16
     /// The maximum number of files that the detector predicts at once.
     private static let maximumAhead = 32
-    /// The maximum total size in bytes of the files that the detector predicts at once. It predicts the first file even
-    /// if that file alone is larger.
+    /// The maximum total size in bytes of the files that the detector predicts at once. The detector predicts the first
+    /// of these files even if that file alone is larger.
     private static let maximumBytesAhead: UInt64 = 2 << 20
 
     /// The file name endings of code. Programs find code through the names in other files, so such a file rarely
@@ -30,10 +33,10 @@ struct FileSeries {
 
     /// The parts of a path that all files of a series share.
     private struct Key: Hashable {
-        /// The directory that contains the names in which the paths differ.
+        /// The directory that contains the names in which the paths differ: `plugins` for `plugins/*/plugin.json`.
         let directory: Substring
-        /// The part of the path after the name in which the paths differ. If the files lie in one directory, it is the
-        /// common ending of their names.
+        /// The part of the path after the name in which the paths differ: `/plugin.json` for `plugins/*/plugin.json`.
+        /// If the files lie in one directory, this is the common ending of their names.
         let rest: Substring
     }
 

@@ -1,39 +1,43 @@
 public import Base
 public import LayerIndex
 
-/// A prediction of the files that one container reads until it is ready, made while the container starts. It begins
-/// with the image's configuration and tree. When the bytes of a file arrive, the prediction looks in them for the names
-/// of further files, and predicts these, too.
+/// A prediction of the files that one container reads until it is ready.
 ///
-/// Without a profile, a starting process reads its files one after the other, because it finds the name of the next
-/// file in the file that it has just read. So each file costs a round trip. A ``FileAnalyzer`` finds the same names as
-/// soon as the bytes are on the node, before the process does. ``FileSeries`` predicts files that a process reads in
-/// the order of their names.
+/// The prediction runs while the container starts. It begins with the image's configuration and tree. When the bytes of
+/// a file arrive, the prediction looks in them for the names of further files. It then predicts these files, too.
+///
+/// A starting process reads its files one after the other, because it finds the name of the next file in the file that
+/// it has just read. Without a profile or a prediction, each file costs a round trip. A ``FileAnalyzer`` finds the same
+/// names before the process does, as soon as the bytes are on the node. ``FileSeries`` predicts files that a process
+/// reads in the order of their names.
 ///
 /// The prediction is a guess. This type limits the work, the files and the memory for one container start. The
 /// ``Predictor`` limits the bytes to fetch.
 public struct StartPrediction {
     /// The maximum number of files that one prediction analyzes.
     static let maximumFiles = 4096
-    /// The maximum size in bytes of a file that the prediction fetches completely. For a larger file, it fetches only
-    /// certain parts, such as the first ``startOfFile`` bytes. The value comes from measurements: numpy reads at least
-    /// four fifths of each library of 4 to 5 MB that it loads, and only a twentieth of a library of 7 MB.
+    /// The maximum size in bytes of a file that the prediction fetches completely. For a larger file, the prediction
+    /// fetches only certain parts, such as the first ``startOfFile`` bytes.
+    ///
+    /// The value comes from measurements. numpy reads at least four fifths of each of its libraries of 4 to 5 MB, but
+    /// only a twentieth of a library of 7 MB.
     static let wholeFile: UInt64 = 6 << 20
-    /// The same limit as ``wholeFile``, in bytes, for a program that the process runs. Python's program file, for
-    /// example, has 6.8 MB, and a start of Python reads nine tenths of it.
+    /// The maximum size in bytes of a program file that the prediction fetches completely. For program files, this
+    /// limit replaces ``wholeFile``. Python's program file, for example, has 6.8 MB, and a start of Python reads nine
+    /// tenths of it.
     static let wholeProgram: UInt64 = 16 << 20
     /// The number of bytes that the prediction fetches from the start of a file that is too large to fetch completely
     /// (``wholeFile``).
     private static let startOfFile: UInt64 = 256 << 10
     /// The number of bytes that the prediction fetches from the end of a jar that is too large to fetch completely
-    /// (``wholeFile``). They hold the jar's directory, which takes some 100 bytes for each class.
+    /// (``wholeFile``). These bytes hold the jar's directory, which takes some 100 bytes for each class.
     private static let endOfJar: UInt64 = 512 << 10
-    /// The maximum number of directories that the prediction takes from `PATH`, and from `LD_LIBRARY_PATH`.
+    /// The maximum number of directories that the prediction takes from each of `PATH` and `LD_LIBRARY_PATH`.
     private static let maximumDirectories = 64
     /// The maximum number of references from one file to another that ``order()`` considers.
     private static let maximumMentions = 1 << 18
     /// The maximum number of file parts that file analyzers wait for at the same time. Also the maximum number of
-    /// entries in ``runs``, and in ``later``, in one turn.
+    /// entries in each of ``runs`` and ``later`` in one turn.
     private static let maximumPending = 1 << 14
 
     /// The paths of the dynamic loader and the C library in common distributions.
@@ -91,13 +95,13 @@ public struct StartPrediction {
 
     /// The image's files.
     public let files: ImageFiles
-    /// True if the prediction also guesses files before it has found their names in other files: common libraries, and
-    /// the other modules of a Python package. False for a startup pack, because its prediction has the time to wait for
-    /// every file and to find all names.
+    /// True if the prediction also guesses files before it has found their names: common libraries, and the other
+    /// modules of a Python package. False for a startup pack, because its prediction has the time to wait for every
+    /// file and to find all names.
     public let speculates: Bool
     /// The configuration of the process that the container runs.
     public private(set) var configuration = ContainerStart()
-    /// The state that file analyzers keep from one file to the next, at most one value of each Swift type.
+    /// The state that file analyzers keep from one file to the next, keyed by the Swift type of the stored value.
     private var facts: [ObjectIdentifier: Any] = [:]
 
     private let layers: [ImageContent]
@@ -105,7 +109,7 @@ public struct StartPrediction {
     private var libraryPath: [String] = []
     private var names: ImageFileNames?
     private var series: FileSeries
-    /// The inode numbers of files that a file analyzer has reported or the process has read.
+    /// The inode numbers of the files that were added to the prediction or that the process has read.
     private var seen: Set<UInt64> = []
     /// The inode numbers of files that the process has read.
     private var touched: Set<UInt64> = []
@@ -117,23 +121,24 @@ public struct StartPrediction {
     /// The ranges to fetch that were found in this turn.
     private var runs: [Run] = []
     private var waits: [Wait] = []
-    /// The files to fetch after the ranges in ``runs``.
+    /// The files to fetch completely, after the ranges in ``runs``.
     private var later: [ImageFile] = []
 
     /// The files that each file names. The key is the inode number of the naming file; `nil` stands for the image's
     /// configuration.
     private var named: [UInt64?: Names] = [:]
     private var mentionsLeft = maximumMentions
-    /// The inode number of the file that is being analyzed; `nil` if none is, for example while the image's
-    /// configuration is handled. In ``named``, this number is the key for the files that are reported now.
+    /// The inode number of the file that the file analyzers currently examine. The number is `nil` if they examine no
+    /// file, for example while the prediction handles the image's configuration. In ``named``, this number is the key
+    /// for the files that the file analyzers report.
     private var namedBy: UInt64?
-    /// True while the files that are being reported are libraries with which the file ``namedBy`` is linked.
+    /// True while the reported files are libraries with which the file ``namedBy`` is linked.
     private var isLinking = false
 
     /// - Parameters:
     ///   - tree: the image's merged tree.
     ///   - layers: the content of the image's layers, in the order of the tree's devices (bottom first).
-    ///   - speculates: true to also guess files before their names are found in other files; see ``speculates``.
+    ///   - speculates: true to also guess files before the prediction has found their names; see ``speculates``.
     ///   - analyzers: the file analyzers, in the order in which each file passes through them.
     public init(tree: TreeImage, layers: [ImageContent], speculates: Bool, analyzers: [any FileAnalyzer]) {
         self.layers = layers
@@ -171,8 +176,8 @@ public struct StartPrediction {
         }
     }
 
-    /// Records that the process has read from the file with the inode number `inode`, and follows the names in that
-    /// file.
+    /// Records that the process has read from the file with the inode number `inode`. Predicts the next files if this
+    /// file continues a series (``FileSeries``), and passes the file to the file analyzers.
     public mutating func touched(_ inode: UInt64) {
         guard touched.count < Self.maximumFiles, touched.insert(inode).inserted else { return }
         if names == nil { names = ImageFileNames(files) }
@@ -184,7 +189,7 @@ public struct StartPrediction {
     }
 
     /// Handles the arrival of the range with the token `token` (``Wait/token``), and runs the file analyzer that waits
-    /// for it. The caller guarantees that the whole range has arrived.
+    /// for this range. The caller guarantees that the whole range has arrived.
     public mutating func present(_ token: UInt32) {
         guard let item = pending.removeValue(forKey: token) else { return }
         known[item.file.inode, default: []].append(item.part)
@@ -203,11 +208,12 @@ public struct StartPrediction {
         return (runs, waits)
     }
 
-    /// Returns the inode numbers of the files in the order in which the process will probably read them.
+    /// Returns the inode numbers of the predicted files, in the order in which the process will probably read the
+    /// files.
     ///
-    /// The order is a depth-first walk of the references between files, beginning with those in the image's
-    /// configuration. Each file appears once. Its linked libraries follow directly, because the dynamic loader reads
-    /// them before the program runs. The other files to which it refers follow after the libraries.
+    /// The order is a depth-first walk of the references between files, beginning with the references in the image's
+    /// configuration. Each file appears once. Directly after a file come its linked libraries, because the dynamic
+    /// loader reads them before the program runs. The other files to which the file refers come after the libraries.
     public func order() -> [UInt64] {
         var order: [UInt64] = []
         var visited: Set<UInt64> = []
@@ -225,7 +231,8 @@ public struct StartPrediction {
 
     // MARK: - Findings of analyzers
 
-    /// The state of type `Fact` that file analyzers keep from one file to the next; `nil` if none has stored any.
+    /// The state of type `Fact` that file analyzers keep from one file to the next; `nil` if no file analyzer has
+    /// stored such a value.
     public subscript<Fact>(_ type: Fact.Type) -> Fact? {
         get { facts[ObjectIdentifier(type)] as? Fact }
         _modify {
@@ -255,8 +262,8 @@ public struct StartPrediction {
         return true
     }
 
-    /// Adds `file` to the prediction, which fetches and analyzes the file. Of a file larger than ``wholeFile``, it
-    /// fetches only certain parts.
+    /// Adds `file` to the prediction, which fetches and analyzes the file. If the file is larger than ``wholeFile``,
+    /// the prediction fetches only certain parts of it.
     ///
     /// If the file was added or read before, or if the prediction has ``maximumFiles`` files already, this call only
     /// records the reference to the file for ``order()``.
@@ -299,8 +306,8 @@ public struct StartPrediction {
         waits.append(Wait(token: lastToken, layer: file.layer, content: content))
     }
 
-    /// Returns the bytes of `part`, cut at the end of the file; `nil` if ``present(_:)`` has not reported all of the
-    /// part, or if it cannot be read.
+    /// Returns the bytes of `part`, cut at the end of the file. Returns `nil` if ``present(_:)`` has not reported all
+    /// of the part, or if the part cannot be read.
     public func bytes(of file: ImageFile, _ part: ByteRange) -> [UInt8]? {
         let part = ByteRange(offset: part.offset, end: min(part.end, file.size))
         guard part.offset < file.size, known[file.inode]?.contains(where: { $0.contains(part) }) == true else {
@@ -309,8 +316,8 @@ public struct StartPrediction {
         return layers[file.layer].bytes(file.content(of: part))
     }
 
-    /// Runs `body`. For ``order()``, each file that `body` reports counts as a library with which the current file is
-    /// linked.
+    /// Runs `body`. For ``order()``, each file that `body` reports counts as a library with which the file ``namedBy``
+    /// is linked.
     mutating func linking(_ body: (inout StartPrediction) -> Void) {
         isLinking = true
         body(&self)
@@ -321,7 +328,7 @@ public struct StartPrediction {
     /// directories.
     var libraryDirectories: [String] { libraryPath }
 
-    /// Returns true if no file analyzer has reported `file` and the process has not read it.
+    /// Returns true if `file` was not added to the prediction and the process has not read it.
     func isNew(_ file: ImageFile) -> Bool { !seen.contains(file.inode) }
 
     /// Returns true if one extent (the smallest decodable part of a blob) can hold parts of many files in the layer
@@ -340,7 +347,7 @@ public struct StartPrediction {
         follow(file, calledAs: path ?? file.path)
     }
 
-    /// Records for ``order()`` that the current file names `file`, whether for the first time or again.
+    /// Records for ``order()`` that the file ``namedBy`` names `file`. A file may name `file` more than once.
     private mutating func note(_ file: ImageFile) {
         guard mentionsLeft > 0 else { return }
         mentionsLeft -= 1

@@ -4,8 +4,8 @@ public enum HTTPDate {
     private static let months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
     /// Parses any of HTTP's three date forms: `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` and
-    /// `Sun Nov  6 08:49:37 1994`. Returns `nil` if the text has another form. The parser ignores the weekday and the
-    /// zone, which is always GMT in HTTP.
+    /// `Sun Nov  6 08:49:37 1994`. Returns `nil` if the text has another form. The parser ignores the weekday. It also
+    /// ignores the zone, because dates in HTTP are always in GMT.
     public static func secondsSince1970(_ text: String) -> Int64? {
         let words = text.split { $0 == " " || $0 == "," || $0 == "-" }.map(String.init)
         if words.count == 6, let day = Int(words[1]) {

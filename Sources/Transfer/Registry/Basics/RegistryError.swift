@@ -3,7 +3,7 @@ import Base
 /// An error in the exchange with a registry.
 ///
 /// The message names the image, host, file or digest. It never contains a credential, a token, or the query of a signed
-/// URL. The type is not an alias of ``Failure``, the error type of most modules, because retries also need the HTTP
+/// URL. Most modules use ``Failure`` as their error type. This module has its own type, because retries need the HTTP
 /// status and the wait that the server asked for.
 public struct RegistryError: Error, CustomStringConvertible {
     public enum Code: Hashable, Sendable {
@@ -17,7 +17,7 @@ public struct RegistryError: Error, CustomStringConvertible {
         case noMatchingPlatform
         /// The digest of the bytes differs from the expected one.
         case digestMismatch
-        /// The content is larger than the limit for its kind.
+        /// The content exceeds a limit of the client or of the caller: on its size, or on its number of entries.
         case tooLarge
         /// No host has the requested content (404, 410).
         case notFound
@@ -28,16 +28,18 @@ public struct RegistryError: Error, CustomStringConvertible {
         case rateLimited
         /// The server failed (5xx except 503), or timed out while it waited for the request (408).
         case serverError
-        /// The server answered with a status that no other code covers, or other clients kept changing an index of
-        /// referrers while we updated it.
+        /// The server answered with a status that no other code covers. The client also uses this code if other clients
+        /// kept overwriting our change to an image's list of referrers (the manifests that refer to the image).
         case unexpectedStatus
         /// The connection failed or broke.
         case connection
-        /// One side does not trust the other's certificate. The message names the configured certificate files, if any.
+        /// We do not trust the server's certificate, or the server does not trust ours. The client also uses this code
+        /// if the server demands a client certificate and none is configured. The message names the configured
+        /// certificate files, if any.
         case untrusted
         /// The request made no progress in time: while connecting, before the first byte, or within a body.
         case timedOut
-        /// The body was truncated.
+        /// The body of the response ended too early.
         case brokenBody
         /// The server sent the whole blob in response to a request for a range.
         case rangeIgnored
@@ -59,7 +61,7 @@ public struct RegistryError: Error, CustomStringConvertible {
         case shutDown
     }
 
-    /// The kind of error. Code that reacts to errors uses this property.
+    /// The kind of error. Callers decide by this property how to react.
     public let code: Code
     /// A description for the operator.
     public let message: String

@@ -5,8 +5,8 @@ public struct RegistryTimeouts: Sendable, Hashable {
     /// overrides it.
     public var connect: Duration = .seconds(5)
     /// The time that the server has to respond, in addition to ``connect``. A request fails if the head of its response
-    /// has not arrived within ``connect`` + ``firstByte`` + one second for each 256 KiB of the request's body. The
-    /// limit includes the wait for a free connection.
+    /// does not arrive in time. The limit is ``connect`` + ``firstByte`` + one second for each 256 KiB of the request's
+    /// body. The limit includes the wait for a free connection.
     public var firstByte: Duration = .seconds(20)
     /// The maximum time without new bytes while a response arrives. If ``firstByte`` is longer, the client uses
     /// ``firstByte`` instead.

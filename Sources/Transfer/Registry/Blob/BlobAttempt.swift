@@ -5,7 +5,8 @@ import NIOHTTP1
 /// One attempt to open part of a blob at one host. It works around hosts that ignore or refuse ranges.
 struct BlobAttempt {
     /// The maximum number of requests in one attempt: the first request, a repeat after an ignored range, three
-    /// requests for the blob's size, and one request with an explicit range in place of a suffix.
+    /// requests for the blob's size, and one with an explicit range. The explicit range states its first and last byte.
+    /// It replaces a suffix (the last n bytes of the blob).
     private static let maximumRequests = 6
 
     /// The maximum number of bytes to read and discard before the wanted range if a server ignores the range. If more
@@ -75,8 +76,8 @@ struct BlobAttempt {
     /// An explicit range states its first and last byte. Every server that supports ranges understands it. A suffix
     /// becomes an explicit range if the blob's size is known or the host does not support suffixes.
     ///
-    /// - Throws: `rangeNotSatisfiable` if a suffix has no bytes, if a range begins at or beyond the known end of the
-    ///   blob, or if several ranges break a rule of ``BlobSelection/ranges(_:)``.
+    /// - Throws: `rangeNotSatisfiable` if a suffix has no bytes, or if a range begins at or beyond the known end of the
+    ///   blob. The method throws the same error if several ranges break a rule of ``BlobSelection/ranges(_:)``.
     private mutating func prepared(_ selection: BlobSelection) async throws(RegistryError) -> BlobSelection {
         let size = size
         let (refusesSuffix, base) = requester.memory.withLock { ($0.refusesSuffix(host.base), host.base) }
@@ -103,8 +104,9 @@ struct BlobAttempt {
         }
     }
 
-    /// Returns the single range to request from a host that does not support multiple ranges. It covers the first of
-    /// `ranges`, and the following ones as long as each begins 0 to ``cheapGap`` bytes after the end of the one before.
+    /// Returns the single range to request from a host that does not support multiple ranges. The single range starts
+    /// with the first of `ranges`. It also covers the following ranges, up to the first that does not begin 0 to
+    /// ``cheapGap`` bytes after the end of the previous range.
     private static func firstRun(of ranges: [ByteRange]) -> ByteRange {
         var end = ranges.first?.end ?? 0
         for range in ranges.dropFirst() {
@@ -170,8 +172,10 @@ struct BlobAttempt {
         }
     }
 
-    /// Returns the body of a response that contains the whole blob, even if the client requested a range. Like
-    /// ``use(_:of:asked:)``, the method may return `nil` and change `asked`.
+    /// Returns the body of a response that contains the whole blob. The client may have requested only part of the
+    /// blob. Like ``use(_:of:asked:)``, the method may return `nil` and change `asked`.
+    ///
+    /// - Parameter announced: the blob's size in bytes from the response; `nil` if the response did not state it.
     private mutating func useWhole(
         _ announced: UInt64?, of response: HTTPClientResponse, asked: inout BlobSelection
     ) async throws(RegistryError) -> OpenedBody? {
@@ -251,12 +255,12 @@ struct BlobAttempt {
     }
 
     /// Returns the explicit range (first and last byte) of the blob's last `count` bytes. The method requests the
-    /// blob's size from the host if it is unknown.
+    /// blob's size from the host if the size is unknown.
     ///
     /// - Parameters:
     ///   - given: the blob's size from a response; `nil` if the response did not state it.
-    ///   - learn: `nil` if the host has just refused or ignored a suffix range. The method then records that the host
-    ///     does not support suffixes. If the client has not requested a suffix from the host, pass any text.
+    ///   - learn: `nil` if the host has just refused or ignored a suffix range. Only then does the method record that
+    ///     the host does not support suffixes. Otherwise, pass any text: the method does not use its content.
     /// - Throws: `rangeNotSatisfiable` if `count` is 0 or the blob is empty.
     private mutating func explicit(
         suffix count: UInt64, size given: UInt64?, learn: String? = nil
@@ -272,8 +276,8 @@ struct BlobAttempt {
     /// Requests the blob's size in bytes from the host.
     ///
     /// The method first requests one byte, because the Content-Range of the response usually states the size. If two
-    /// such responses do not state the size, the method sends HEAD. HEAD is the last resort, because gcr.io answers it
-    /// without a Location, and presigned S3 URLs (ghcr.io) do not permit it.
+    /// such responses do not state the size, the method sends HEAD. HEAD is the last resort for two reasons: gcr.io
+    /// answers HEAD without a Location header, and presigned S3 URLs (ghcr.io) do not permit HEAD.
     private mutating func probe() async throws(RegistryError) -> UInt64 {
         for _ in 0..<2 {
             // Try twice, because some servers ignore the first range and honor the second.

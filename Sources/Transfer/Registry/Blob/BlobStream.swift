@@ -13,7 +13,8 @@ public struct BlobStream: AsyncSequence, Sendable {
     public typealias Failure = RegistryError
 
     /// The ranges of the blob that the stream returns, in the order in which the caller requested them. If the caller
-    /// did not request several ranges, there is one, and it does not extend beyond the end of the blob.
+    /// did not request several ranges, the array has one element. That range does not extend beyond the end of the
+    /// blob.
     public let ranges: [ByteRange]
     /// The size of the whole blob in bytes.
     public let blobSize: UInt64
@@ -29,12 +30,13 @@ public struct BlobStream: AsyncSequence, Sendable {
     public let isOneByOne: Bool
 
     /// The span from the beginning of the first of ``ranges`` to the end of the last one, including the bytes between
-    /// the ranges. It contains all ranges only if their offsets ascend.
+    /// the ranges. The span contains all ranges only if their offsets ascend.
     public var range: ByteRange {
         ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0)
     }
 
-    /// Returns an iterator. The first iterator uses the open response. Every further iterator sends a new request.
+    /// Returns an iterator. The first iterator reads the response that is already open. Each further iterator sends a
+    /// new request.
     public func makeAsyncIterator() -> Iterator {
         let opened = first.withLock { first -> OpenedBody? in
             defer { first = nil }

@@ -19,7 +19,7 @@ final class BodyReader: @unchecked Sendable {
     private(set) var position: UInt64
     private let counters: RegistryCounters
 
-    /// True if the body is multipart, so that the body itself states the ranges of the blob that it contains.
+    /// True if the body is multipart. Each part of such a body states its range of the blob.
     var isMultipart: Bool { multipart != nil }
 
     /// Creates a reader of a plain body.
@@ -70,8 +70,8 @@ final class BodyReader: @unchecked Sendable {
 
     /// Returns the next bytes, or `nil` at the end of the body. The buffer is never empty.
     ///
-    /// If the client requested one range and the body is multipart, the method also returns `nil` at a part that does
-    /// not continue the part before it.
+    /// A server may send a multipart body although the client requested one range. The method then also returns `nil`
+    /// at a part that does not continue the previous part.
     func next() async throws(RegistryError) -> ByteBuffer? {
         if multipart != nil { return try await nextOfParts() }
         while true {

@@ -7,8 +7,8 @@ public struct ContentRange: Equatable {
     /// The size of the whole blob in bytes; `nil` if the server sent `*`.
     public var size: UInt64?
 
-    /// Parses `text`. Returns `nil` if `text` is malformed, for example if its unit is not `bytes`, if a number has a
-    /// sign, or if the range ends before its start or beyond the size.
+    /// Parses `text`. Returns `nil` if `text` is malformed. Examples are a unit other than `bytes`, a number with a
+    /// sign, and a range that ends before its start or beyond the size.
     public init?(_ text: some StringProtocol) {
         let parts = text.split(separator: " ", maxSplits: 1)
         guard parts.count == 2, parts[0].lowercased() == "bytes" else { return nil }

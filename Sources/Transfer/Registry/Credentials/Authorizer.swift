@@ -3,8 +3,9 @@ import Concurrency
 import Logging
 import NIOHTTP1
 
-/// The authentication at one host, shared by all requests for one upstream (the registry that an image's name states).
-/// It caches one token per repository. If several tasks need the same token, it fetches the token once.
+/// The authentication at one host. All requests to the host for one upstream (the registry that an image's name states)
+/// share one authorizer. The authorizer caches one `Authorization` value per repository. If several tasks need the same
+/// token, the authorizer fetches the token once.
 final class Authorizer: Sendable {
     private let host: RegistryHost
     private let credentials: any CredentialSource
@@ -26,11 +27,11 @@ final class Authorizer: Sendable {
     }
 
     /// Returns the `Authorization` value for the first attempt of a request. Returns `nil` if the host has not demanded
-    /// authentication yet, or if it demands Basic authentication and the credential source has neither a password nor a
-    /// Bearer token.
+    /// authentication yet. Also returns `nil` if the host demands Basic authentication, but the credential source has
+    /// neither a password nor a Bearer token.
     ///
-    /// If the host has demanded authentication before and no value is cached, the method obtains one. That saves the
-    /// round trip of another 401 response.
+    /// If the host has demanded authentication before and no value is cached, the method obtains a value. That saves
+    /// the round trip of another 401 response.
     func header(for repository: Repository) async throws(RegistryError) -> Secret? {
         let now = clock.now
         let (header, demand) = cache.withLock { ($0.header(repository: repository.name, now: now), $0.demand) }
@@ -40,13 +41,13 @@ final class Authorizer: Sendable {
     }
 
     /// Returns the `Authorization` value for the retry of a refused request. Returns `nil` if the host demands Basic
-    /// authentication and the credential source has neither a password nor a Bearer token.
+    /// authentication, but the credential source has neither a password nor a Bearer token.
     ///
     /// - Parameters:
     ///   - challenges: the challenges in the host's 401 response.
-    ///   - used: the `Authorization` value of the refused request; `nil` if it had none.
-    /// - Throws: `unauthorized` if the client supports none of the challenges and no newer value is cached, or an error
-    ///   of the token endpoint.
+    ///   - used: the `Authorization` value of the refused request; `nil` if the request had none.
+    /// - Throws: `unauthorized` if the client supports none of the challenges, unless another task has cached a newer
+    ///   value. The method also throws the errors of the token endpoint.
     func header(
         for repository: Repository, afterChallenge challenges: [AuthChallenge], used: Secret?
     ) async throws(RegistryError) -> Secret? {

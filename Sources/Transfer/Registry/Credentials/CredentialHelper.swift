@@ -7,8 +7,8 @@ import NIOPosix
 /// (docker/docker-credential-helpers). The client writes the server's name to a helper's standard input, and reads JSON
 /// from its standard output.
 struct CredentialHelper: Sendable {
-    /// The threads that wait for helpers. A helper blocks its thread while it runs, so other work does not use these
-    /// threads.
+    /// The threads that wait for helpers. A thread is blocked until its helper has finished, so other work does not use
+    /// these threads.
     private static let threads: NIOThreadPool = {
         let pool = NIOThreadPool(numberOfThreads: 2)
         pool.start()

@@ -18,8 +18,8 @@ public struct CredentialRequest: Sendable, Hashable {
     /// The requested repository. Its ``Repository/host`` names the registry itself (`docker.io` for Docker Hub), even
     /// if ``host`` is a mirror.
     public var repository: Repository
-    /// True if the host refused the last credentials or their token. The source must then look the credentials up
-    /// again, and not answer from a cache.
+    /// True if the host refused the last credentials, or a token that we obtained with them. The source must then look
+    /// the credentials up again, and not answer from a cache.
     public var isRenewal: Bool
 
     public init(host: String, repository: Repository, isRenewal: Bool = false) {
@@ -31,9 +31,9 @@ public struct CredentialRequest: Sendable, Hashable {
 
 /// A source of credentials: docker's configuration file, kubelet's providers, or the credentials of CRI pulls.
 ///
-/// The client asks a source when a registry demands authentication. It asks again when a token has expired, or when the
-/// registry refused the last credentials. It caches only the `Authorization` header that it made from the credentials,
-/// not the credentials.
+/// The client asks a source when a registry demands authentication. The client asks again when a token has expired, or
+/// when the registry refused the last credentials. The client does not cache the credentials. It caches only the
+/// `Authorization` header that it made from the credentials.
 public protocol CredentialSource: Sendable {
     /// Returns credentials for `request`, or `nil` if this source has none. The client then continues anonymously.
     ///
@@ -50,7 +50,7 @@ public struct AnonymousCredentials: CredentialSource {
 }
 
 /// A source that asks several sources in order, and returns the first credentials. If no source has credentials and at
-/// least one failed, it throws the last error.
+/// least one source failed, the chain throws the last error.
 public struct CredentialChain: CredentialSource {
     private let sources: [any CredentialSource]
 

@@ -14,8 +14,8 @@ public struct DockerConfigCredentials: CredentialSource {
     private let helper: CredentialHelper
 
     /// - Parameters:
-    ///   - path: the path of `config.json`; `nil` means the file in the directory `$DOCKER_CONFIG` if that is set, else
-    ///     in `$HOME/.docker`.
+    ///   - path: the path of `config.json`; `nil` means `$DOCKER_CONFIG/config.json` if that variable is set, else
+    ///     `$HOME/.docker/config.json`.
     ///   - helperDirectories: the directories to search for `docker-credential-*` programs; `nil` means `$PATH`.
     ///   - timeout: the time limit for one run of a helper.
     public init(

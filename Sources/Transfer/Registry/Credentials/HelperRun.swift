@@ -1,8 +1,8 @@
 import Base
 import Glibc
 
-/// One run of a credential helper, with limits on its time and output. When the run ends, it kills every process that
-/// is left in the helper's process group.
+/// One run of a credential helper, with limits on its time and output. At the end of the run, this type kills every
+/// remaining process of the helper's process group.
 ///
 /// This type uses `posix_spawn`, not swift-subprocess. Version 1.0 of that package traps ("FileDescriptor was not
 /// closed") when a program exits without reading its input. A helper must not be able to crash the daemon.
@@ -15,7 +15,7 @@ struct HelperRun: Sendable {
     /// The longest accepted output, in bytes.
     private static let maximumOutput = 256 << 10
     /// The interval, in milliseconds, at which we check if the program has exited. Waiting for the end of the output is
-    /// not enough, because a child of the program may hold the output open after the exit.
+    /// not enough. A child of the program may hold the output open after the program has exited.
     private static let pollInterval: UInt64 = 20
 
     let program: String

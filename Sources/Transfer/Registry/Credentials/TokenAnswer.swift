@@ -6,7 +6,7 @@ package struct TokenAnswer {
     /// The time for which the client uses the token. It is shorter than the token's lifetime.
     package let usableFor: Duration
 
-    /// The lifetime, in seconds, of a token whose response states none. It is the specification's default.
+    /// The lifetime, in seconds, of a token if the response states none. The value is the specification's default.
     private static let defaultLife: Int64 = 60
 
     private struct Wire: Decodable {

@@ -4,8 +4,9 @@ import Concurrency
 /// The state of an ``Authorizer``: the authentication that one host demands, and the cached `Authorization` values. The
 /// type performs no I/O and reads no clock.
 package struct TokenCache {
-    /// The authentication that the host demands. `realm` is the URL of the token endpoint, and `service` is the
-    /// registry's name there. `scopes` contains the last scope that the host demanded for each repository.
+    /// The authentication that the host demands. `realm` is the URL of the token endpoint. `service` is the name by
+    /// which the token endpoint knows the registry. `scopes` maps a repository's name to the last scope that the host
+    /// demanded for the repository.
     enum Demand: Equatable {
         case bearer(realm: String, service: String, scopes: [String: String])
         case basic
@@ -42,9 +43,10 @@ package struct TokenCache {
         return false
     }
 
-    /// Returns the scopes to request: those of the challenge, and in any case the right to pull from `repository`.
+    /// Returns the scopes to request: at most the first 8 scopes that the host demanded, and in any case the right to
+    /// pull from `repository`.
     ///
-    /// - Parameter challenged: the scopes that the host demanded, separated by spaces; `nil` if it demanded none.
+    /// - Parameter challenged: the scopes that the host demanded, separated by spaces; `nil` if the host demanded none.
     package static func scopes(repository: String, challenged: String?) -> [String] {
         let own = "repository:\(repository):pull"
         guard let challenged else { return [own] }
@@ -62,7 +64,8 @@ package struct TokenCache {
         tokens[repository] = Expiring(header, until: expires)
     }
 
-    /// Drops `header` after the host refused it. A newer value stays in the cache.
+    /// Drops `header` from the cache after the host refused it. If the cache already has a newer value, that value
+    /// stays.
     mutating func forget(_ header: Secret, repository: String) {
         if tokens.peek(repository)?.value == header { tokens[repository] = nil }
     }

@@ -41,8 +41,9 @@ struct TokenEndpoint {
         return try await decode(response)
     }
 
-    /// Checks the realm, which is the URL of the token endpoint. It must be an https URL. If the registry itself uses
-    /// plain HTTP, it may also be an http URL. A registry behind TLS must not make us send a password in the clear.
+    /// Checks the realm, which is the URL of the token endpoint. The realm must be an https URL. If the registry itself
+    /// uses plain HTTP, the realm may also be an http URL. A registry behind TLS must not make us send a password in
+    /// the clear.
     private func check(_ realm: String) throws(RegistryError) {
         guard realm.hasPrefix("https://") || (realm.hasPrefix("http://") && host.isPlain) else {
             throw RegistryError(

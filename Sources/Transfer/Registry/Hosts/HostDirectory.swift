@@ -4,10 +4,9 @@ import Logging
 import NIOPosix
 
 /// The hosts of each upstream (the registry that an image's name states), from containerd's `hosts.toml` directories. A
-/// request first checks the files of its upstream for changes, unless the last check was less than ``lookInterval``
-/// ago.
+/// lookup first checks the upstream's files for changes, unless the last check was less than ``lookInterval`` ago.
 final class HostDirectory: Sendable {
-    /// The time for which the client uses a listing without checking the files.
+    /// The time for which the client uses a cached listing without checking the listing's files for changes.
     static let lookInterval: Duration = .seconds(3)
     /// The maximum number of upstreams with a cached listing.
     private static let maximumEntries = 1024
@@ -64,10 +63,10 @@ public struct HostListing: Sendable {
     /// The hosts in configured order: the mirrors of `hosts.toml`, then its `server` or the upstream.
     public private(set) var hosts: [RegistryHost]
     /// The error that makes `hosts.toml` unusable; `nil` if there is none. After an error, ``hosts`` contains only the
-    /// upstream, with the certificates from the directory of `hosts.toml`, as in containerd.
+    /// upstream. The upstream's certificates then come from the directory of `hosts.toml`, as in containerd.
     public private(set) var problem: RegistryError?
-    /// The stamp (inode, size and modification time) of every path that affects the listing. It is `nil` for a path
-    /// that did not exist, because a file may appear there later.
+    /// The stamps (inode, size and modification time) of all paths that affect the listing, keyed by path. A stamp is
+    /// `nil` if the path did not exist. Such paths are included, because a file may appear there later.
     private var seen: [String: SmallFile.Stamp?] = [:]
 
     /// The largest accepted `hosts.toml`, in bytes.
@@ -173,9 +172,9 @@ public struct HostListing: Sendable {
         return text
     }
 
-    /// Returns the upstream itself, with the certificates in `directory`. The directory has docker's layout: a `*.crt`
-    /// file is a CA certificate, and a `*.cert` file is a client certificate if there is a `*.key` file of the same
-    /// name.
+    /// Returns the upstream itself as a host, with the certificates in `directory`. The directory has docker's layout.
+    /// A `*.crt` file is a CA certificate. A `*.cert` file is a client certificate if there is a `*.key` file of the
+    /// same name.
     private mutating func certificates(_ directory: String, _ upstream: String) -> RegistryHost {
         _ = look(directory)
         var host = RegistryHost.upstream(upstream)

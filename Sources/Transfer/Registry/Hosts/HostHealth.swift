@@ -9,8 +9,8 @@ struct HostHealth {
         var until: MonotonicTime
     }
 
-    /// The time for which the client tries a host last after its first failure. Each further failure doubles it, up to
-    /// ``longest``.
+    /// The time for which the client tries a host last after the host's first failure. Each further failure doubles
+    /// this time, up to ``longest``.
     private static let shortest: Duration = .seconds(2)
     private static let longest: Duration = .seconds(60)
 

@@ -9,7 +9,8 @@ package struct HostsFile {
     private let directory: String
     private let upstream: String
     private let outline: TOMLOutline
-    /// A function that returns the given path of a certificate file together with the file's modification time.
+    /// A function that takes the path of a certificate file, and returns the path together with the file's modification
+    /// time.
     private let stamp: (String) -> TLSSettings.File
 
     /// Parses the text of a file.
@@ -17,7 +18,8 @@ package struct HostsFile {
     /// - Parameters:
     ///   - path: the file's path, for errors and for the relative names of certificates.
     ///   - upstream: the upstream that the file describes.
-    ///   - stamp: returns the given path of a certificate file together with the file's modification time.
+    ///   - stamp: takes the path of a certificate file, and returns the path together with the file's modification
+    ///     time.
     /// - Throws: `configuration`, with a message that names the file and, if known, the line.
     package static func hosts(
         _ text: String, path: String, upstream: String, stamp: (String) -> TLSSettings.File
@@ -132,7 +134,8 @@ package struct HostsFile {
     }
 
     /// Parses client certificates. A string names one PEM file that contains both the certificate and the key. A list
-    /// contains such strings, or pairs of a certificate file and a key file.
+    /// contains such strings, or pairs of a certificate file and a key file. If a pair lacks the key file, the
+    /// certificate file also contains the key.
     private func clientCertificates(
         _ table: TOMLTable, at place: [String]
     ) throws(RegistryError) -> [TLSSettings.ClientCertificate] {

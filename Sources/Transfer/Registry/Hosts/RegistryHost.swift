@@ -7,8 +7,8 @@ public struct RegistryHost: Sendable, Hashable {
 
         /// The capability to return content by digest.
         public static let pull = Capabilities(rawValue: 1)
-        /// The capability to resolve tags to digests. Only a trusted host should have it, because a tag does not verify
-        /// content.
+        /// The capability to resolve tags to digests. Only a trusted host should have this capability, because the
+        /// client cannot verify that a tag belongs to a digest.
         public static let resolve = Capabilities(rawValue: 2)
         public static let push = Capabilities(rawValue: 4)
         public static let referrers = Capabilities(rawValue: 8)

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Reads of configuration files with a limit on their size, and stamps that detect changes of files.
+/// Functions that read configuration files with a limit on their size, and that detect changes of files.
 enum SmallFile {
     /// The identity of one version of a file.
     struct Stamp: Hashable {

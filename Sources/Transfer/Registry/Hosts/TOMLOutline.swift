@@ -3,12 +3,11 @@
 /// We parse `hosts.toml` with TOMLKit, which wraps toml++. TOMLKit returns tables sorted by key and without line
 /// numbers. But the client tries hosts in the order of the `[host]` tables, and an error message must name the line.
 ///
-/// The initializer accepts any text. The outline is exact for well-formed text, and for other text up to the first
-/// fault.
+/// The initializer accepts any text. The outline of a malformed text is exact only up to the first error.
 package struct TOMLOutline {
-    /// An error in the text that can crash toml++. A text with a fault must not reach toml++, because on some errors
-    /// toml++ traps instead of throwing: its assertions are on in every build. Nesting deeper than our limit of 64
-    /// levels is also a fault.
+    /// An error in the text that may crash toml++. On some errors toml++ traps instead of throwing, because its
+    /// assertions are on in every build. So a text with a fault must not reach toml++. Nesting deeper than our limit of
+    /// 64 levels is also a fault.
     package struct Fault: Equatable {
         /// The line, counted from 1.
         package var line: Int
@@ -91,8 +90,8 @@ package struct TOMLOutline {
             }
         }
 
-        /// Records a fault unless a key, `]`, or the end of the document follows the `[` or `[[` of a table's header.
-        /// toml++ asserts that one of them follows.
+        /// Records a fault if toml++ would trap on a table's header. toml++ asserts that the `[` or `[[` of a header is
+        /// followed by a key, by `]`, or by the end of the document.
         private mutating func checkHeader() {
             var ahead = index + 1
             if ahead < bytes.count, bytes[ahead] == 0x5b { ahead += 1 }
@@ -189,8 +188,8 @@ package struct TOMLOutline {
             }
         }
 
-        /// Parses a string: basic or literal, single-line or multi-line. The parser decodes only escaped quotes and
-        /// backslashes.
+        /// Parses a string: basic or literal, single-line or multi-line. The parser decodes only the escapes of quotes
+        /// and backslashes, and keeps other escapes as they are.
         mutating func string() -> String {
             guard let quote = peek else { return "" }
             let isMultiline = index + 2 < bytes.count && bytes[index + 1] == quote && bytes[index + 2] == quote

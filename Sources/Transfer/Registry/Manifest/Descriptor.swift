@@ -35,7 +35,8 @@ public struct Descriptor: Sendable, Hashable {
         self.data = data
     }
 
-    /// The format of the layer's blob: a tar archive and its compression, derived from ``urls`` and ``mediaType``.
+    /// The format of the layer's blob, or the reason why Rivulet does not stream the layer. The value follows from
+    /// ``urls`` and ``mediaType``.
     public var packing: LayerPacking { urls.isEmpty ? LayerPacking(mediaType: mediaType) : .foreign }
 }
 

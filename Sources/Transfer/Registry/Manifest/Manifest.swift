@@ -27,8 +27,8 @@ public struct ImageIndex: Sendable, Hashable {
 
     /// Returns the best manifest for `platform`. If several manifests are equally good, the first one wins.
     ///
-    /// The method uses an entry without a platform only if it is the only entry. It never uses BuildKit's attestations
-    /// (`unknown/unknown`).
+    /// An entry without a platform matches only if the index has no other entry. BuildKit's attestations
+    /// (`unknown/unknown`) never match.
     ///
     /// - Throws: `noMatchingPlatform` if no manifest is for `platform`.
     public func manifest(for platform: Platform) throws(RegistryError) -> Descriptor {

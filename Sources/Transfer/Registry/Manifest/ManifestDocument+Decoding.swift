@@ -2,7 +2,8 @@ public import Base
 import FoundationEssentials
 
 extension ManifestDocument {
-    /// The largest accepted manifest or index, in bytes. The distribution specification expects support for 4 MiB.
+    /// The largest accepted manifest or index, in bytes. The distribution specification expects support for at least 4
+    /// MiB.
     public static let maximumSize = 8 << 20
     /// The maximum number of layers in a manifest, of manifests in an index, and of entries in a list of referrers.
     static let maximumEntries = 4096

@@ -58,8 +58,8 @@ public struct Platform: Sendable, Hashable {
         return result
     }
 
-    /// Rates an image for `offered` on this platform: 0 is an exact match, and a larger number is worse. Returns `nil`
-    /// if this platform does not accept the image.
+    /// Rates how well an image for the platform `offered` suits this platform: 0 is an exact match, and a larger number
+    /// is worse. Returns `nil` if this platform does not accept the image.
     ///
     /// A platform accepts images for older variants of its architecture. A 64-bit ARM platform accepts no 32-bit
     /// images, because not every 64-bit ARM processor can run them.

@@ -5,7 +5,8 @@ public import Base
 ///
 /// The grammar and normalization are those of github.com/distribution/reference. A digest must be SHA-256.
 public struct ImageReference: Sendable, Hashable {
-    /// The longest accepted text, in bytes: a name of 255, a tag of 128, a digest of 71, and separators.
+    /// The longest accepted text, in bytes. It has room for a name of 255 bytes, a tag of 128, a digest of 71, and
+    /// separators.
     public static let maximumLength = 512
     static let maximumNameLength = 255
 
@@ -13,7 +14,7 @@ public struct ImageReference: Sendable, Hashable {
     public let tag: String?
     public let digest: Digest?
 
-    /// The upstream host, with its port if any.
+    /// The host of the registry, as the image's name states it, with the port if any.
     public var host: String { repository.host }
 
     /// Creates a reference from well-formed parts. If both `tag` and `digest` are `nil`, the tag is `latest`.

@@ -2,8 +2,8 @@ public import Base
 
 /// A repository of a registry, as an image reference names it.
 public struct Repository: Sendable, Hashable, CustomStringConvertible {
-    /// The upstream host, with its port if any: `docker.io`, `ghcr.io`, `127.0.0.1:5000`. `hosts.toml` may configure
-    /// mirrors for the upstream, so the bytes may come from another host.
+    /// The host of the registry (the upstream), with the port if any: `docker.io`, `ghcr.io`, `127.0.0.1:5000`.
+    /// `hosts.toml` may configure mirrors of the upstream, so the bytes may come from another host.
     public let host: String
     /// The path below the host: `library/debian`.
     public let name: String
@@ -36,9 +36,9 @@ public enum BlobSelection: Sendable, Hashable {
     case suffix(UInt64)
     /// One range. If it extends beyond the end of the blob, the client truncates it there.
     case range(ByteRange)
-    /// Several ranges in the order in which the caller wants them. They must be disjoint, not empty, and within the
-    /// blob. There may be at most ``maximumRanges``. The client must know the blob's size, from the caller or an
-    /// earlier request. It requests all ranges at once if the registry supports that.
+    /// Several ranges in the order in which the caller wants them. The ranges must be disjoint, not empty, and within
+    /// the blob. There may be at most ``maximumRanges``. The client must know the blob's size, from the caller or from
+    /// an earlier request. The client requests all ranges at once if the registry supports that.
     case ranges([ByteRange])
     /// The whole blob.
     case whole
@@ -54,7 +54,7 @@ public enum BlobSelection: Sendable, Hashable {
 /// The urgency of a request.
 public enum RequestPriority: Sendable, Hashable {
     /// The priority if a reader waits for the request. The request never waits for a background request. The client
-    /// retries transient failures within the retry budget.
+    /// retries transient failures within the limits of ``RetryPolicy``.
     case demand
     /// The priority if no reader waits for the request. For each upstream, at most
     /// ``RegistryConfiguration/backgroundStreams`` such requests run at once. The client reports throttling (429, 503)

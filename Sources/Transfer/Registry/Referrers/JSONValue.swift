@@ -1,7 +1,7 @@
 /// Any JSON value. With this type we can change a document without losing the fields that we do not know.
 ///
-/// Decoding takes about 2.5 KiB of stack per level, and Foundation's decoder stops only at 512 levels. That would
-/// overflow a stack of 1 MiB, so this type has its own limit.
+/// Decoding takes about 2.5 KiB of stack per level of nesting. Foundation's decoder stops only at 512 levels, which is
+/// too deep for a stack of 1 MiB. So this type has its own limit, ``maximumDepth``.
 public enum JSONValue: Codable, Hashable, Sendable {
     case null
     case bool(Bool)

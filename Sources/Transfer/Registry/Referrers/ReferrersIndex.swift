@@ -1,8 +1,9 @@
 package import Base
 import FoundationEssentials
 
-/// The index in which clients keep the list of an image's referrers (the manifests that refer to the image) if the
-/// registry lacks the referrers API. Its tag is the fallback tag (OCI distribution-spec 1.1, "Referrers Tag Schema").
+/// The fallback index of an image. If a registry lacks the referrers API, clients keep the list of the image's
+/// referrers in this index. The referrers are the manifests that refer to the image. The tag of the index is the
+/// fallback tag (OCI distribution-spec 1.1, "Referrers Tag Schema").
 package struct ReferrersIndex {
     /// Returns the fallback tag for the image with the digest `subject`.
     static func tag(_ subject: Digest) -> String { "sha256-\(subject.hex)" }

@@ -14,8 +14,8 @@ struct BlobHints {
         var size: UInt64?
         /// The last redirect for this blob from each host, keyed by the host that redirected.
         var redirects: [String: Redirect] = [:]
-        /// The hosts that answered that they do not have the blob. The value is the time until which we rely on this
-        /// answer.
+        /// The hosts that answered a request for the blob with "not found". The value is the time until which we rely
+        /// on this answer.
         var missing: [String: MonotonicTime] = [:]
     }
 

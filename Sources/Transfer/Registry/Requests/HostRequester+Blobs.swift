@@ -4,12 +4,12 @@ import Concurrency
 import NIOHTTP1
 
 extension HostRequester {
-    /// Sends one request for a blob. If an earlier redirect of `host` for this blob is still valid, the method first
-    /// sends the request to the target of that redirect. Without such a redirect, the method sends the request to
-    /// `host`.
+    /// Requests a blob, or a range of it, and returns the response. If an earlier redirect of `host` for this blob is
+    /// still valid, the method sends the request to the target of that redirect. Otherwise, the method sends the
+    /// request to `host`.
     ///
-    /// The method also sends the request to `host` if the target does not respond, or if the target's status suggests
-    /// that the redirect has expired: 3xx, or 4xx except 408, 416 and 429.
+    /// If the target does not respond, the method sends the request again, this time to `host`. The method does the
+    /// same if the target's status suggests that the redirect has expired: 3xx, or 4xx except 408, 416 and 429.
     ///
     /// - Parameter range: the value of the Range header; `nil` requests the whole blob.
     func request(

@@ -47,7 +47,7 @@ final class HostRequester: Sendable {
         RetrySchedule(configuration.retry, priority: priority, now: clock.now)
     }
 
-    /// Runs `body` with one host after another until it succeeds, and returns its result. ``RetrySchedule`` decides
+    /// Runs `body` with one host after another until `body` succeeds, and returns its result. ``RetrySchedule`` decides
     /// which host is next, and which error the method throws if `body` never succeeds.
     ///
     /// The method tries the hosts in the order of `hosts.toml`. Hosts that recently failed or recently lacked `blob`
@@ -92,7 +92,7 @@ final class HostRequester: Sendable {
         }
     }
 
-    /// Returns the first host to try for pulls from `upstream`, or `nil` if no host allows them.
+    /// Returns the first host to try for pulls from `upstream`, or `nil` if no host allows pulls.
     func firstHost(of upstream: String) async -> RegistryHost? {
         inOrder(await directory.hosts(for: upstream).filter { $0.capabilities.contains(.pull) }, blob: nil).first
     }

@@ -2,8 +2,8 @@
 public enum RedirectExpiry {
     /// The lifetime, in seconds, of a target if neither its URL nor the redirect states one.
     static let standard: Int64 = 60
-    /// The longest lifetime in seconds, whatever the URL states. The limit exists because keys are rotated and buckets
-    /// move.
+    /// The longest lifetime in seconds, whatever the URL states. The limit exists because signing keys are rotated and
+    /// storage buckets move.
     static let longest: Int64 = 6 * 3600
     /// The safety margin in seconds: the client stops using a target this long before the target expires. A target then
     /// does not expire while a request is in flight.

@@ -2,8 +2,8 @@ public import Concurrency
 
 /// The configuration of a ``RegistryClient``.
 public struct RegistryConfiguration: Sendable {
-    /// The directories of containerd's `config_path`, which contain `<host>/hosts.toml`. The first directory that has
-    /// the host wins.
+    /// The directories of containerd's `config_path`, which contain `<host>/hosts.toml`. For each registry, the client
+    /// uses the first directory that has a subdirectory for the registry's host, or a subdirectory `_default`.
     public var hostDirectories: [String]
     public var credentials: any CredentialSource
     public var platform: Platform
@@ -13,9 +13,9 @@ public struct RegistryConfiguration: Sendable {
     /// The maximum number of background requests in flight for one registry, with all its mirrors. Further
     /// background requests wait.
     public var backgroundStreams: Int
-    /// The number of connections to one host, in addition to ``backgroundStreams``. Background blob requests leave
-    /// these connections free for all other requests: demand blob requests (``RequestPriority/demand``), manifests and
-    /// tokens.
+    /// The maximum number of connections to one host, in addition to ``backgroundStreams``. Background blob requests
+    /// leave these connections free for all other requests: demand blob requests (``RequestPriority/demand``),
+    /// manifests and tokens.
     public var demandConnections: Int
     /// The number of connections that ``RegistryClient/makeReady(_:)`` opens to one server; 0 disables that method.
     public var readyConnections: Int

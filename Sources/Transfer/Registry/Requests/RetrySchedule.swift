@@ -1,7 +1,8 @@
 public import Base
 
 /// The retry decisions for one request: when to try again, and at which host. The type is pure: it takes events with
-/// their times and returns decisions. A *round* tries each of the remaining hosts once.
+/// their times and returns decisions. The first *round* tries each host once. A further round tries only the hosts that
+/// failed with a transient error.
 public struct RetrySchedule {
     public enum Decision: Equatable {
         /// Try the host with this index in the caller's list, after the given wait.
@@ -108,9 +109,10 @@ public struct RetrySchedule {
         return half + half * random
     }
 
-    /// Returns the error of this round that helps the caller most. If a host throttled us, that is its error, because
-    /// the caller can react by slowing down. Otherwise, it is the last host's error, because that host is usually the
-    /// upstream. But if the last host's error is `notFound`, the last error with another code takes precedence.
+    /// Returns the error of this round that helps the caller most. A throttling error takes precedence, because the
+    /// caller can react by slowing down. Without throttling, the method returns the last host's error, because that
+    /// host is usually the upstream. But if the last host's error is `notFound`, the last error with another code takes
+    /// precedence.
     private func mostTelling() -> RegistryError {
         let errors = failures.map(\.error)
         if let throttled = errors.first(where: { $0.code == .rateLimited }) { return throttled }

@@ -1,7 +1,8 @@
 import Base
 import NIOCore
 
-/// A gate for the new connections of one pool. While the gate is closed, no request can use a new connection.
+/// A gate for the new connections of one connection pool. While the gate is closed, no request can use a new
+/// connection.
 final class ConnectionGate: Sendable {
     private struct Held {
         var holders = 0
@@ -10,8 +11,8 @@ final class ConnectionGate: Sendable {
 
     private let held = Guarded<Held?>(nil)
 
-    /// Closes the gate. Call ``release()`` exactly once after each call of this method. The gate opens when every
-    /// holder has released it.
+    /// Closes the gate. Call ``release()`` exactly once after each call of this method. The gate opens again after the
+    /// last release.
     ///
     /// - Parameter loop: the event loop for the future that ``passed(by:)`` returns while the gate is closed.
     func hold(on loop: any EventLoop) {
@@ -32,8 +33,8 @@ final class ConnectionGate: Sendable {
         opened?.succeed()
     }
 
-    /// Returns a future that completes when the gate is open. The HTTP client uses `channel`, a new connection, only
-    /// after that.
+    /// Returns a future that completes when the gate is open. The HTTP client does not use the new connection `channel`
+    /// before the future completes.
     func passed(by channel: any Channel) -> EventLoopFuture<Void> {
         held.withLock { $0?.opened.futureResult } ?? channel.eventLoop.makeSucceededVoidFuture()
     }

@@ -171,8 +171,8 @@ final class HTTPTransport: Sendable {
 
     /// Records that a request or connection to the server of `url` starts now.
     ///
-    /// - Returns: true if the pool has no idle connection to the server, because this is the first use or the last use
-    ///   was longer ago than ``idleTimeout``.
+    /// - Returns: true if the pool has no idle connection to the server. This is the case at the first use, or if the
+    ///   last use was longer ago than ``idleTimeout``.
     private func claim(_ url: String, _ key: Key) -> Bool {
         let place = Place(key: key, origin: RedirectTarget.origin(of: url))
         let now = clock.now

@@ -8,7 +8,7 @@ enum StatusError {
     /// Creates the error for a response.
     ///
     /// - Parameters:
-    ///   - what: the server and the requested thing. They begin the message.
+    ///   - what: the server and the requested content. The error's message begins with this text.
     ///   - clock: the clock to which a `Retry-After` date is compared; `nil` means the system's clock.
     static func make(_ response: HTTPClientResponse, doing what: String, clock: (any TimeSource)?) -> RegistryError {
         let status = Int(response.status.code)
@@ -39,7 +39,7 @@ enum StatusError {
 extension HTTPClientResponse {
     /// Reads the whole body.
     ///
-    /// - Throws: `tooLarge` if the body has more than `limit` bytes. The method keeps no more bytes than that in
+    /// - Throws: `tooLarge` if the body has more than `limit` bytes. The method never keeps more than `limit` bytes in
     ///   memory.
     func readBody(limit: Int) async throws(RegistryError) -> [UInt8] {
         if let text = headers.first(name: "content-length"), let length = UInt64(text), length > UInt64(limit) {

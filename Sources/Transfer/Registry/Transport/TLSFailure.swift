@@ -1,7 +1,8 @@
 import AsyncHTTPClient
 import NIOSSL
 
-/// The cause of a failed TLS connection, if it lies in a certificate or in a server without TLS.
+/// The cause of a failed TLS connection: a certificate, or a server that does not speak TLS. Other causes have no case
+/// here.
 enum TLSFailure: Equatable {
     /// We do not trust the server's certificate, or it is for another host.
     case untrusted
@@ -48,10 +49,11 @@ enum TLSFailure: Equatable {
     /// BoringSSL finds other bytes in place of TLS's version number.
     private static let otherProtocols = ["WRONG_VERSION_NUMBER", "HTTP_REQUEST"]
 
-    /// Returns the error to report. Its message names `place` and the certificate files that the client used.
+    /// Returns the error to report. Its message begins with `place`. If the cause is a certificate, the message also
+    /// names the configured certificate files.
     ///
     /// - Parameters:
-    ///   - place: the failed request or connection, for the message.
+    ///   - place: the failed request or connection.
     ///   - tls: the settings of the failed connection.
     ///   - cause: the underlying error.
     func error(at place: String, tls: TLSSettings, cause: any Error) -> RegistryError {

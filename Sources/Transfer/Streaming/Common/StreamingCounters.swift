@@ -3,8 +3,8 @@ import Planner
 
 /// The counters of the streaming engine, except those that the planner keeps.
 final class StreamingCounters: Sendable {
-    /// The number of bytes of response bodies that arrived, by the ``FetchClass`` in which their request started. Bytes
-    /// of startup packs count in ``packBytes`` instead.
+    /// The number of bytes of response bodies that arrived, by ``FetchClass``. The bytes count in the class in which
+    /// their request started. Bytes of startup packs count in ``packBytes`` instead.
     let received = PerClass(demand: Counter(), hint: Counter(), readahead: Counter(), fill: Counter())
     /// The number of bytes of response bodies that the engine discarded: bytes between the requested extents, and
     /// extents that were no longer needed.

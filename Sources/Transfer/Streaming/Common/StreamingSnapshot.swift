@@ -4,8 +4,8 @@ public import Planner
 public struct StreamingSnapshot: Sendable, Hashable {
     /// The planner's counters.
     public var planner: PlannerStatistics
-    /// The number of bytes of response bodies that arrived, by the ``FetchClass`` in which their request started. Bytes
-    /// of startup packs count in ``packBytes`` instead.
+    /// The number of bytes of response bodies that arrived, by ``FetchClass``. The bytes count in the class in which
+    /// their request started. Bytes of startup packs count in ``packBytes`` instead.
     public var received: PerClass<UInt64>
     /// The number of bytes of response bodies that the engine discarded: bytes between the requested extents, and
     /// extents that were no longer needed.
@@ -14,7 +14,7 @@ public struct StreamingSnapshot: Sendable, Hashable {
     public var decodedBytes: UInt64
     /// The number of decoded extents.
     public var decodedExtents: UInt64
-    /// The total time of decoding, hashing and storing, in nanoseconds.
+    /// The total time that all threads spent on decoding, hashing and storing, in nanoseconds.
     public var decodeNanoseconds: UInt64
     /// The number of chunks with a wrong digest.
     public var digestFailures: UInt64
@@ -37,7 +37,8 @@ public struct StreamingSnapshot: Sendable, Hashable {
     /// The latest estimate of the time from a request to the head of its answer, in nanoseconds; 0 before the first
     /// answer.
     public var answerDelay: Double
-    /// The number of queued runs of extents (decodable pieces of a blob) in each ``FetchClass``.
+    /// The number of entries in the planner's queue of each ``FetchClass``. An entry is one extent for demand, a range
+    /// of extents for hints and read-ahead, and a layer for fill.
     public var queued: PerClass<Int>
     /// The number of compressed bytes that wait for decoding.
     public var decodeQueueBytes: Int

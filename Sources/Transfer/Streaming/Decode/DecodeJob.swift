@@ -35,8 +35,9 @@ struct DecodeJob: Sendable {
 /// The chunks of a startup pack's frame, for the worker that decodes the frame.
 struct PackFrame: Sendable {
     struct Item: Sendable {
-        /// The chunk's layer; `nil` if the worker must skip the chunk. It skips the chunk if the layer is not attached,
-        /// if a better hint covers the layer, or if the layer has no chunk with this number and length.
+        /// The chunk's layer; `nil` if the worker must skip the chunk. The worker skips the chunk if its layer is not
+        /// attached, or if a better hint covers the layer. The worker also skips the chunk if the layer has no chunk
+        /// with this number and length.
         let layer: AttachedLayer?
         let chunk: Int
         let length: Int

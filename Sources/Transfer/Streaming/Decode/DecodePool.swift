@@ -61,8 +61,7 @@ final class DecodePool: Sendable {
         arrivalObserver.withLock { $0 = observer }
     }
 
-    /// Decodes the missing extents that lie completely in `bytes`, and publishes their chunks. Blocks until that is
-    /// done.
+    /// Decodes the missing extents that lie completely in `bytes`, and publishes their chunks before it returns.
     ///
     /// The function stops at the first extent that fails. Later reads fetch the chunks that are still missing.
     ///

@@ -11,8 +11,8 @@ final class DecodeQueue: Sendable {
     private struct Lane {
         var jobs = FIFO<DecodeJob>()
         var bytes = 0
-        /// The signals of receivers that wait until the lane is within its limit. A waiting receiver does not read its
-        /// connection.
+        /// One signal for each receiver that waits until the lane is within its limit. Meanwhile, the receiver does not
+        /// read its connection.
         var waiting = FIFO<OneShot<Void>>()
 
         mutating func append(_ job: DecodeJob) {

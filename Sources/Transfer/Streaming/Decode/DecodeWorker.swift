@@ -13,15 +13,16 @@ import Planner
 struct DecodeWorker: ~Copyable {
     /// The size of the largest buffer that the worker keeps between jobs, in bytes.
     private static let keptBytes = 8 << 20
-    /// The zstd level for gaps, the decoded bytes outside all chunks. The level is low because a reader may be waiting.
-    /// A higher level would gain little: gaps are mostly tar headers, which shrink to a tenth at any level.
+    /// The zstd level at which the worker compresses gaps (the decoded bytes outside all chunks) for the
+    /// ``TarSplitLog``. The level is low because a reader may be waiting. A higher level would gain little: gaps are
+    /// mostly tar headers, which shrink to a tenth at any level.
     private static let gapLevel: Int32 = 1
 
     private let decoder = ExtentDecoder()
     private let counters: StreamingCounters
     private var buffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-    /// The gaps: the decoded bytes of the current extent that lie outside its chunks. Empty unless the layer's log
-    /// wants the gaps of this extent.
+    /// The gaps: the decoded bytes of the current extent that lie outside its chunks. Empty unless the layer has a
+    /// ``TarSplitLog`` that still needs the gaps of this extent.
     private var gaps: [UInt8] = []
 
     init(_ counters: StreamingCounters) {
@@ -32,7 +33,8 @@ struct DecodeWorker: ~Copyable {
         buffer.deallocate()
     }
 
-    /// Decodes a job and stores its missing chunks. Stops at the first bad chunk, but keeps the chunks before it.
+    /// Decodes a job and stores its missing chunks. Stops at the first chunk that cannot be decoded, verified or
+    /// stored. The chunks before it stay in the store.
     mutating func run(_ job: borrowing DecodeJob) -> ExtentOutcome {
         let start = MonotonicTime.now()
         defer { counters.decodeNanoseconds.add(MonotonicTime.now().since(start)) }
@@ -100,8 +102,8 @@ struct DecodeWorker: ~Copyable {
         return .available
     }
 
-    /// Decodes the rest of the extent, and logs all of the extent's gaps (the decoded bytes outside its chunks) for the
-    /// audit of the layer.
+    /// Decodes the bytes after the extent's last chunk, which are the last gap. Then logs all gaps of the extent (the
+    /// decoded bytes outside its chunks) for the audit of the layer.
     ///
     /// Logs nothing if decoding fails or the gaps exceed ``TarSplitLog/maximumGaps`` bytes. The audit then reads the
     /// extent from the registry.

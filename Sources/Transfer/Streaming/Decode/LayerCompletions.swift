@@ -2,8 +2,8 @@ import Base
 import ContentStore
 import Logging
 
-/// The queue of layers that have become complete: all of their chunks are in the store. A separate thread flushes them
-/// to disk, so that no reader waits for a flush.
+/// The queue of layers that have become complete: all of their chunks are in the store. A separate thread flushes these
+/// layers to disk, so that no reader waits for a flush.
 final class LayerCompletions: Sendable {
     private struct State {
         var layers = FIFO<AttachedLayer>()
@@ -18,7 +18,8 @@ final class LayerCompletions: Sendable {
         self.logger = logger
     }
 
-    /// Sets the observer of complete layers. It runs on the flushing thread after each successful flush, and may block.
+    /// Sets the observer of complete layers. The flushing thread calls the observer after each successful flush of a
+    /// layer. The observer may block.
     func observe(_ observer: @escaping @Sendable (StoredLayer) -> Void) {
         state.withLock { $0.observer = observer }
     }
@@ -31,12 +32,12 @@ final class LayerCompletions: Sendable {
         }
     }
 
-    /// Tells the thread to end. The thread does not flush the layers that are still queued.
+    /// Tells the flushing thread to end. The thread does not flush the layers that are still queued.
     func close() {
         state.withLockBroadcasting { $0.isClosed = true }
     }
 
-    /// Flushes layers until ``close()``. This is the body of the thread.
+    /// Flushes layers until ``close()``. This is the body of the flushing thread.
     func run() {
         while let layer = next() { finish(layer.content) }
     }

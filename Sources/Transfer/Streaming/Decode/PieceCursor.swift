@@ -16,9 +16,9 @@ struct PieceCursor {
     /// True if the next call of ``withPiece(_:)`` passes no bytes.
     var isEmptyPiece: Bool { index >= pieces.count || pieces[index].readableBytes == offset }
 
-    /// Passes the rest of the current piece to `body`, advances by the number of bytes that `body` consumed, and
-    /// returns the result of `body`. If no piece is left, passes an empty buffer, because the decoder may still have
-    /// output.
+    /// Passes the rest of the current piece to `body`, and advances the cursor by the number of bytes that `body`
+    /// consumed. Returns the result of `body`. If no piece is left, passes an empty buffer, because a decoder in `body`
+    /// may still have output.
     mutating func withPiece(
         _ body: (UnsafeRawBufferPointer) throws(CodecError) -> (consumed: Int, produced: Int)
     ) throws(CodecError) -> (consumed: Int, produced: Int) {

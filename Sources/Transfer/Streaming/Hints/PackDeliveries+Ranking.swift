@@ -1,6 +1,6 @@
 package import Planner
 
-/// The ranking of start hints, the predicted or recorded reads of a container start. No other code ranks them.
+/// The admission of start hints by rank, which is the order of ``HintSource``.
 extension PackDeliveries {
     /// Returns true if a hint from `source` may fetch chunks of `layer` now. Returns false if a better hint already
     /// covers everything that the start of the layer's image reads.
@@ -8,10 +8,9 @@ extension PackDeliveries {
     /// - Parameters:
     ///   - source: the source of the hint.
     ///   - layer: the layer of the chunks.
-    ///   - known: the source of the hint whose recorded start the container repeats so far; `nil` if there is no such
-    ///     hint.
-    ///   - id: the startup pack that the hint itself names, which does not count as a better hint; `nil` for a hint
-    ///     without a pack.
+    ///   - known: the source of an earlier hint with a recorded start, if the container repeats that start so far;
+    ///     `nil` otherwise.
+    ///   - id: the hint's own startup pack, which does not count as a better hint; `nil` if the hint has no pack.
     package func admits(
         _ source: HintSource, on layer: LayerID, known: HintSource?, except id: DeliveryID? = nil
     ) -> Bool {

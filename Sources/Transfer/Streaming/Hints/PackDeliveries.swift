@@ -13,20 +13,20 @@ package struct PackDeliveries: Sendable {
     private struct Delivery {
         /// The attached layers whose chunks the pack may contain.
         let layers: Set<LayerID>
-        /// The best source among the hints that rely on the pack for their chunks.
+        /// The most trusted ``HintSource`` among the hints that rely on the pack for their chunks.
         var source: HintSource
         /// True if the pack's tables have arrived, so that the engine knows the pack's chunks.
         var isOpen = false
-        /// The chunks that have not arrived yet, by layer. The key is the chunk's number. The value is the end of the
-        /// chunk's frame, as a byte offset in the pack.
+        /// The chunks that the pack has still to bring, by layer. In the inner dictionary, the key is the chunk's
+        /// number. The value is the end of the chunk's frame, as a byte offset in the pack.
         var coming: [LayerID: [Int: UInt64]] = [:]
         /// The chunks that were missing on this node when the pack's tables arrived, in the pack's order.
         var runs: [ChunkRun] = []
         var framesLeft = 0
         /// The number of bytes of the pack that have arrived.
         var position: UInt64 = 0
-        /// The time at which bytes of the pack last arrived. Before the first byte, the time at which the pack's
-        /// transfer began.
+        /// The time at which bytes of the pack last arrived. Until the first bytes arrive, it is the time at which the
+        /// pack's transfer began.
         var moved: MonotonicTime
     }
 
@@ -61,8 +61,8 @@ package struct PackDeliveries: Sendable {
     /// Records which chunks a pack brings, after its tables have arrived.
     ///
     /// - Parameters:
-    ///   - coming: the chunks that are missing on this node, by layer. The key is the chunk's number. The value is the
-    ///     end of the chunk's frame, as a byte offset in the pack.
+    ///   - coming: the chunks that are missing on this node, by layer. In the inner dictionary, the key is the chunk's
+    ///     number. The value is the end of the chunk's frame, as a byte offset in the pack.
     ///   - runs: the same chunks in the pack's order.
     ///   - frames: the number of frames in the pack.
     package mutating func open(
@@ -76,8 +76,8 @@ package struct PackDeliveries: Sendable {
 
     /// Records that the pack's bytes have arrived up to the byte offset `position`.
     ///
-    /// - Returns: the best source among the pack's hints, and the layers whose chunks the pack brings; `nil` if the
-    ///   pack's transfer has ended.
+    /// - Returns: the most trusted source among the hints that rely on the pack, and the layers whose chunks the pack
+    ///   brings; `nil` if the pack's transfer has ended.
     package mutating func moved(
         _ id: DeliveryID, to position: UInt64, now: MonotonicTime
     ) -> (source: HintSource, layers: [LayerID])? {
@@ -91,8 +91,8 @@ package struct PackDeliveries: Sendable {
     /// - Parameters:
     ///   - chunks: the chunks of the frame.
     ///   - isPresent: returns true if a chunk of a layer is in the store.
-    /// - Returns: the readers that no longer have to wait for the pack. After the last frame, these are all of its
-    ///   readers.
+    /// - Returns: the readers that no longer have to wait for the pack. After the last frame, these are all readers
+    ///   that still wait for the pack.
     package mutating func published(
         _ id: DeliveryID, chunks: [(layer: LayerID, chunk: Int)], isPresent: (LayerID, Int) -> Bool
     ) -> [WaitingReaders.Reader] {
@@ -107,11 +107,12 @@ package struct PackDeliveries: Sendable {
         }
     }
 
-    /// Ends the transfer of a pack that will bring no more chunks.
+    /// Ends the transfer of a pack that will bring no more chunks. Returns `nil` if the transfer has already ended.
     ///
-    /// - Returns: the readers that wait for the pack, the chunks that were missing when the pack's tables arrived, and
-    ///   the best source among the hints for these chunks; `nil` if the transfer has already ended. If some of the
-    ///   chunks are still missing, the caller must fetch them from their layers' blobs.
+    /// Otherwise, `readers` are the readers that wait for the pack. `rest` has all chunks that were missing when the
+    /// pack's tables arrived, including chunks that the pack has brought since. If some of these chunks are still
+    /// missing, the caller must fetch them from their layers' blobs. `source` is the most trusted source among the
+    /// hints that rely on the pack.
     package mutating func end(_ id: DeliveryID) -> (
         readers: [WaitingReaders.Reader], rest: [ChunkRun], source: HintSource
     )? {
@@ -121,11 +122,11 @@ package struct PackDeliveries: Sendable {
 
     // MARK: - Hints
 
-    /// Returns the best source among the packs that may bring everything that the start of the layer's image reads;
-    /// `nil` if there is no such pack.
+    /// Returns the most trusted source among the packs that may cover `layer`; `nil` if there is no such pack. A pack
+    /// covers a layer if it brings everything that the start of the layer's image reads.
     ///
-    /// A pack whose tables have not arrived counts, because its chunks are still unknown. After its tables have
-    /// arrived, a pack counts only if it was made from a recorded start.
+    /// Until a pack's tables arrive, the pack may cover all of its layers, because its chunks are unknown. From then
+    /// on, only a pack from a recorded start may cover its layers.
     ///
     /// - Parameter id: the pack to leave out; `nil` for none.
     package func coverage(of layer: LayerID, except id: DeliveryID? = nil) -> HintSource? {

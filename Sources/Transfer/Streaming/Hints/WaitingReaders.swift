@@ -2,8 +2,7 @@ package import Base
 package import ContentStore
 package import Planner
 
-/// The identity of a delivery, which is the transfer of one startup pack to the content store. The planner does not
-/// control deliveries.
+/// The identity of a delivery, which is the transfer of one startup pack to the content store.
 package struct DeliveryID: Hashable, Sendable {
     package let value: UInt64
 
@@ -12,7 +11,7 @@ package struct DeliveryID: Hashable, Sendable {
     }
 }
 
-/// The readers that wait for a startup pack in flight instead of a request of their own.
+/// The readers that wait for startup packs in flight. Such a reader causes no request of its own.
 package struct WaitingReaders: Sendable {
     /// A blocked reader, and the chunks that it waits for.
     package struct Reader: Sendable, Hashable {

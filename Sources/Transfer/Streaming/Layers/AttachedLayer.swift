@@ -7,14 +7,15 @@ import Registry
 final class AttachedLayer: Sendable {
     private struct State {
         var locations: [BlobLocation]
-        /// The index of the location to try first. It is the location that worked last, or the one after a location
-        /// that sent wrong bytes.
+        /// The index of the location that the next request tries first. A location becomes the first when a request to
+        /// it succeeds. When the first location sends wrong bytes, the next location becomes the first.
         var preferred = 0
         var lastReport: MonotonicTime?
         /// The number of problems that were suppressed since the last problem was logged.
         var unreported = 0
         var isCompletionReported = false
-        /// The running fetches from the windows blob (see ``LayerMap/missingWindows(_:)``), by block number.
+        /// The running fetches of blocks of the windows blob (see ``LayerMap/missingWindows(_:)``), by block number.
+        /// One fetch may bring several blocks.
         var fetching: [UInt64: Task<Result<Void, RegistryError>, Never>] = [:]
     }
 

@@ -2,16 +2,16 @@ import Base
 import ContentStore
 import LayerIndex
 
-/// The windows of a plain gzip layer. To decode an extent (a piece of the blob), the decoder needs the extent's window:
-/// up to 32 KiB of decoded data before the extent, to which its DEFLATE data may refer back. The registry stores all
+/// The windows of a plain gzip layer. The window of an extent is up to 32 KiB of decoded data before the extent. The
+/// decoder needs the window, because the DEFLATE data of the extent may refer back to it. The registry stores all
 /// windows of a layer in a separate blob, the windows blob.
 extension LayerMap {
     /// The size, in bytes, of the blocks in which the windows blob is fetched. Windows are compressed, so a block
-    /// usually holds a dozen or more of them. The window for the next read is then usually present already. On a slow
-    /// network, larger blocks would delay the extents.
+    /// usually holds a dozen windows or more. The window for the next read is therefore usually in a block that was
+    /// already fetched. On a slow network, larger blocks would delay the extents.
     static let windowsBlock: UInt64 = 128 << 10
 
-    /// The maximum number of blocks in one request.
+    /// The maximum number of blocks of the windows blob in one request.
     static let windowsRun: UInt64 = 8
 
     /// Returns the blocks of the windows blob that are missing on this node and needed to decode the extents in

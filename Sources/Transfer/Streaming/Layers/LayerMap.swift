@@ -17,10 +17,12 @@ struct LayerMap: ExtentMap {
 
     /// Returns true if the chunk table shows that a file begins in the extent.
     ///
-    /// The function looks for two signs. The first is a hole before a chunk in the content space, which holds the
-    /// contents of all files. Each file starts there at a multiple of 4 KiB, so after a hole a new file begins. The
-    /// second is a gap of 512 bytes or more between two chunks in the decoded extent, because the tar header of a file
-    /// has at least that size.
+    /// The function looks for two signs. The first sign is a hole in the content space before a chunk of the extent. In
+    /// the content space, each file starts at a multiple of 4 KiB. So a file that ends elsewhere leaves a hole before
+    /// the next file.
+    ///
+    /// The second sign is a gap of at least 512 bytes between two chunks in the decoded extent. Before each file, the
+    /// archive has a tar header of at least this size.
     ///
     /// The function misses a file if the previous file ends both at a multiple of 4 KiB and at the end of an extent.
     func beginsFile(_ extent: Int) -> Bool {
@@ -50,7 +52,8 @@ struct LayerMap: ExtentMap {
         return lower..<max(lower, upper) + 1
     }
 
-    /// Returns the range of extents that hold `chunks`; `nil` if the layer has none of these chunks.
+    /// Returns the range of extents that hold `chunks`. Ignores numbers outside the chunk table; returns `nil` if no
+    /// number is left.
     func extents(holding chunks: Range<Int>) -> Range<Int>? {
         let table = content.chunks
         let chunks = chunks.clamped(to: 0..<table.chunkCount)

@@ -6,8 +6,8 @@ import LayerIndex
 /// A writer of a startup pack from chunks in a content store. The writer plans all frames first, so that the caller can
 /// compress them in parallel.
 public struct StartupPackWriter: Sendable {
-    /// The decoded size, in bytes, at which the writer closes a frame. If compressed to half of this size, a
-    /// frame takes only 0.17 s on a slow network with 25 Mbit/s. Smaller frames would compress worse.
+    /// The decoded size, in bytes, at which the writer closes a frame. If a frame compresses to half of this size, its
+    /// transfer takes only 0.17 s on a slow network with 25 Mbit/s. Smaller frames would compress worse.
     private static let frameLength = 1 << 20
     /// The maximum decoded size of a pack, in bytes. For a start that reads more, a larger pack would not pay off.
     private static let maximumLength: UInt64 = 512 << 20

@@ -64,8 +64,8 @@ public struct Profile: Sendable, Equatable {
         return result
     }
 
-    /// Returns a profile with the first entries of this one. It has just enough entries to cover `bytes` bytes of file
-    /// content, or all entries if they cover less.
+    /// Returns a profile with only the first entries of this profile. The result has just enough entries to cover
+    /// `bytes` bytes of file content, or all entries if they cover less.
     public func beginning(bytes: UInt64) -> Profile {
         var left = bytes
         return Profile(

@@ -6,8 +6,8 @@ import Planner
 
 /// The handling of start hints, and of the startup packs that some of them name.
 extension Scheduler {
-    /// Begins to fetch the chunks that a hint names. Skips a layer if a better hint already covers everything that the
-    /// start of its image reads.
+    /// Begins to fetch the chunks that a hint names. Skips the chunks of a layer if a better hint already covers
+    /// everything that the start of the layer's image reads.
     func prefetch(_ hint: StartHint) {
         switch hint.content {
         case .runs(let runs): prefetch(runs, hint.source)
@@ -54,8 +54,8 @@ extension Scheduler {
 
     /// Matches a pack's chunks with the attached layers. From then on, readers of these chunks may wait for the pack.
     ///
-    /// If the missing chunks make up less than half of the pack's decoded bytes, the function ends the pack's transfer
-    /// instead, and fetches the missing chunks from their layers' blobs.
+    /// The pack is not worth its transfer if the missing chunks make up less than half of its decoded bytes. The
+    /// function then ends the transfer, and fetches the missing chunks from their layers' blobs.
     ///
     /// - Returns: all chunks of the pack, in the pack's order; `nil` if the function ended the transfer.
     func open(_ pack: StartupPack, _ order: PackOrder) -> [PackFrame.Item]? {
@@ -133,12 +133,12 @@ extension Scheduler {
         }
     }
 
-    /// Hands the readers that have waited too long for a pack to the planner, which requests their chunks.
+    /// Ends the wait of readers that have waited too long for a pack. The planner then requests their chunks.
     func releaseOverdue(_ id: DeliveryID) {
         apply { state, now in Self.release(state.deliveries.overdue(id, now: now), state: &state, now: now) }
     }
 
-    /// Abandons a pack. Hands its readers to the planner, and fetches its missing chunks from their layers.
+    /// Abandons a pack. Hands its readers to the planner, and fetches its missing chunks from their layers' blobs.
     func abandon(_ id: DeliveryID, _ reason: String) {
         let (rest, source) = end(id)
         // At shutdown, ``stop(reason:)`` has already removed the pack, and there is nothing to report.

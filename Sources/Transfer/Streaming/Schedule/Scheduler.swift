@@ -7,12 +7,12 @@ import Registry
 import Synchronization
 import SystemPackage
 
-/// The planner, which decides what to fetch, and its lock. The scheduler applies events under the lock, and performs
-/// the planner's actions after releasing it.
+/// The owner of the planner, which decides what to fetch, and of the planner's lock. The scheduler applies events under
+/// the lock. It performs the planner's actions after it has released the lock.
 ///
-/// The scheduler keeps the attached layers, the readers' completions and the startup packs in flight. It performs no
-/// transfer itself: it puts commands (``TransferOrder``) into a stream, and receivers and decoding threads report the
-/// results.
+/// The scheduler also keeps the attached layers, the readers' completions and the startup packs in flight. The
+/// scheduler performs no transfer itself: it puts commands (``TransferOrder``) into a stream. Receivers run the
+/// commands. Receivers and decoding threads report the results to the scheduler.
 final class Scheduler: Sendable {
     struct State {
         var planner: Planner
@@ -23,8 +23,8 @@ final class Scheduler: Sendable {
         var deliveries = PackDeliveries()
     }
 
-    /// An action of the planner, together with the objects that it refers to. The scheduler performs it without the
-    /// lock.
+    /// An action of the planner, together with the objects that the action needs. The scheduler performs the effect
+    /// after it has released the lock.
     private enum Effect {
         case order(RangeOrder)
         case resume(RequestGate)
@@ -251,7 +251,7 @@ final class Scheduler: Sendable {
 
     // MARK: - End
 
-    /// Fails all present and later demands, and ends all requests. Returns the threads to join.
+    /// Fails all present and later demands, and ends all requests. Returns the threads that the caller must join.
     func stop(reason: String) -> [NamedThread] {
         apply { state, now in
             state.deliveries.dropAll().map { .complete($0.demand, .failed(reason: reason)) }

@@ -35,8 +35,8 @@ final class BlobOpener: Sendable {
 
     /// Opens ranges of a blob that is in the same repositories as the layer of `order`.
     ///
-    /// The registry client tries mirrors and retries. If a repository still fails, for example because it lacks the
-    /// blob or denies access, this function tries the next repository.
+    /// For each repository, the registry client itself uses mirrors and retries failed requests. If a repository still
+    /// fails, for example because it lacks the blob or denies access, this function tries the next repository.
     func open(
         _ ranges: [ByteRange], of blob: Digest, size: UInt64, for order: RangeOrder
     ) async throws(RegistryError) -> BlobStream {

@@ -2,13 +2,13 @@ import Base
 import NIOCore
 import Registry
 
-/// A cursor over the body of a response. It cuts the ranges that the caller wants out of the body while the body
-/// arrives.
+/// A cursor over the body of a response, which covers one or more ranges of a blob. The cursor returns each range that
+/// the caller requests, as soon as the bytes of the range have arrived.
 struct BodyCursor {
     private var iterator: BlobStream.Iterator
     private var buffer = ByteBuffer()
-    /// The ranges of the blob that the caller has not received yet. The first of them begins with the first byte of
-    /// `buffer`, or, if `buffer` is empty, with the next byte that arrives.
+    /// The ranges of the blob that the cursor has not passed yet. The first of these ranges begins with the first byte
+    /// of `buffer`. While `buffer` is empty, the first range begins with the next byte that arrives.
     private var rest: ArraySlice<ByteRange>
     private let received: Counter
     private let skipped: Counter
@@ -43,7 +43,8 @@ struct BodyCursor {
         try await take(range).reduce(into: []) { $0 += $1.readableBytesView }
     }
 
-    /// Passes the next `count` bytes to `body`. All of them must lie in the first remaining range.
+    /// Passes the next `count` bytes of the response to the closure `body`. All of these bytes must lie in the first
+    /// range of `rest`.
     private mutating func advance(_ count: UInt64, _ body: (ByteBuffer) -> Void) async throws(RegistryError) {
         var left = count
         while left > 0 {

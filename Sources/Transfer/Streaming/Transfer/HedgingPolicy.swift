@@ -6,7 +6,7 @@
 struct HedgingPolicy: Sendable {
     /// The number of recent answer times that the policy keeps.
     private static let memory = 64
-    /// The minimum number of recorded answer times for ``patience``.
+    /// The number of recorded answer times that the policy needs to compute ``patience``.
     private static let enough = 20
     /// The share of requests that may be sent twice, which limits the extra load.
     private static let share = 0.05

@@ -5,7 +5,7 @@ import Registry
 /// The receiver of startup packs. It reads a pack's tables, and then hands the pack's frames to decoding one by one.
 ///
 /// Readers of a pack's chunks wait for the pack while its bytes keep arriving. After a failure, the engine fetches the
-/// remaining chunks from their layers.
+/// remaining chunks from their layers' blobs.
 struct PackReceiver: Sendable {
     /// The interval between checks for readers that have waited too long for a pack.
     private static let interval = Duration.milliseconds(250)
