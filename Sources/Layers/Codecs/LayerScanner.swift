@@ -85,8 +85,11 @@ public final class LayerScanner {
         return gzip.takeWindow()
     }
 
-    /// Decodes some of `input`. The first call with at least four bytes decodes nothing and returns the boundary at
-    /// offset 0.
+    /// Decodes some of `input` into `output`.
+    ///
+    /// The codec of a blob shows in its first four bytes. So a call with fewer bytes at the start of the blob returns
+    /// an idle step. The first call with at least four bytes only detects the codec: it decodes nothing, and returns
+    /// the boundary at which the first extent begins, with offset 0.
     ///
     /// - Throws: `undivided` if a zstd frame is longer than ``longestFrame``; otherwise the decoder's ``CodecError``.
     public func scan(
@@ -137,8 +140,8 @@ public final class LayerScanner {
         }
     }
 
-    /// Detects the codec from the first four bytes and returns the boundary at offset 0. If `input` has fewer than four
-    /// bytes, returns an idle step.
+    /// Detects the codec from the first four bytes of the blob. Returns the boundary at which the first extent begins,
+    /// with offset 0. If `input` has fewer than four bytes, returns an idle step.
     private func begin(_ input: UnsafeRawBufferPointer) throws(CodecError) -> Step {
         guard input.count >= 4 else { return Step(isIdle: true) }
         switch Codec(startOf: input) {

@@ -114,7 +114,8 @@ public final class FUSEServer: Sendable {
         }
     }
 
-    /// The number of reads that wait for missing chunks or are being answered after such a wait.
+    /// The number of parked reads: those that wait for missing chunks, and those that are being answered after such a
+    /// wait.
     public var parkedReads: Int {
         state.withLock { state in
             guard case .running(let running) = state else { return 0 }

@@ -10,7 +10,8 @@ public final class FUSEStatistics: Sendable {
     /// The number of READ requests, including those that waited.
     public let reads = Counter()
     public let readBytes = Counter()
-    /// The number of reads that found chunks missing. A read counts once, even if it misses again on a retry.
+    /// The number of reads that were parked because chunks were missing. A read counts once, even if it must wait again
+    /// after a retry.
     public let parked = Counter()
     /// The number of waiting reads that the server answered with EINTR because the reader was dying.
     public let interrupted = Counter()

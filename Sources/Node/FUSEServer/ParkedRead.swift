@@ -1,8 +1,9 @@
 import LazyFileSystem
 
-/// A read that waits for missing chunks. It holds the unanswered request and the arguments for a retry.
+/// A parked read: a READ request that waits for missing chunks. The object holds the unanswered request and the
+/// arguments for a retry.
 ///
-/// It is a class, because the request token cannot be copied and a dictionary can only hold copyable values.
+/// The type is a class, because the request token cannot be copied and a dictionary can only hold copyable values.
 final class ParkedRead: @unchecked Sendable {
     // Safe: only `token` changes, and only the thread that ended the read's wait calls `takeToken()`. `ParkedReads` is
     // always behind a lock and lets one thread end a wait.
@@ -11,7 +12,7 @@ final class ParkedRead: @unchecked Sendable {
     let offset: UInt64
     let count: Int
     let miss: Miss
-    /// The number of times that the read has waited, including this time: 1 or more.
+    /// The number of times that the read has waited, including the current wait: 1 or more.
     let attempt: Int
     /// The thread ID of the reader in our PID namespace; 0 if the reader is outside that namespace.
     let reader: Int32

@@ -69,8 +69,8 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
         discard self
     }
 
-    /// Registers `handler` for an interrupt of this request. libfuse calls the handler with `identifier`, on the worker
-    /// that receives the interrupt.
+    /// Registers `handler` for an interrupt of this request, which means that a signal is pending for the requester.
+    /// libfuse calls the handler with `identifier`, on the worker that receives the interrupt.
     ///
     /// If the interrupt came earlier, this function calls the handler at once. In that case the handler must not answer
     /// this request, because libfuse still holds the request's lock.

@@ -33,8 +33,9 @@ extension Session {
         }
     }
 
-    /// Answers a listing with as many entries as fit into `size` bytes. `append` writes an entry to the buffer and
-    /// returns the entry's size in bytes. If the entry is larger than the buffer, `append` writes nothing.
+    /// Answers a listing of the directory `node`, from the position `offset` on, with as many entries as fit into
+    /// `size` bytes. `append` writes an entry to the buffer and returns the entry's size in bytes. If the entry is
+    /// larger than the buffer, `append` writes nothing.
     private func list(
         _ token: consuming RequestToken, node: fuse_ino_t, size: Int, offset: off_t,
         _ append: (

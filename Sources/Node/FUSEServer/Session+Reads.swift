@@ -7,8 +7,8 @@ import SystemPackage
 
 /// The answers to reads, including reads that wait.
 extension Session {
-    /// The maximum number of times that one read waits for chunks. A read must wait again if one of its chunks arrives
-    /// but is evicted before the retry.
+    /// The maximum number of times that one read waits for chunks. A read must wait again if a chunk that it needs
+    /// arrives, but is evicted before the retry.
     private static let attempts = 4
 
     func read(_ token: consuming RequestToken, of node: fuse_ino_t, size: Int, offset: off_t) {
@@ -43,7 +43,7 @@ extension Session {
             id, ParkedRead(token, node: node, offset: offset, count: count, miss: miss, attempt: 1))
     }
 
-    /// Lets a read wait, and requests its missing chunks from the file system.
+    /// Lets the read with the ID `id` wait, and requests its missing chunks from the file system.
     private func wait(_ id: UInt64, _ read: ParkedRead) {
         guard parked.withLock({ $0.wait(id, for: read, attempt: read.attempt) }) == .waiting else {
             return answer(id, of: read) { $0.fail(.ioError) }
@@ -56,8 +56,9 @@ extension Session {
         if !parked.withLock({ $0.demanded(id, as: demand, attempt: attempt) }) { fileSystem.cancel(demand) }
     }
 
-    /// Ends the wait of a read whose demand, the request for its chunks, has ended. Retries the read on this thread if
-    /// the chunks arrived; otherwise answers it with an error.
+    /// Ends the wait of the read with the ID `id` in attempt `attempt`, because the demand for its chunks has ended
+    /// with `outcome`. If the chunks arrived, retries the read on this thread. Otherwise answers the read with an
+    /// error.
     private func completed(_ id: UInt64, attempt: Int, with outcome: ChunkOutcome) {
         guard let read = parked.withLock({ $0.complete(id, attempt: attempt) }) else { return }
         switch outcome {
@@ -94,7 +95,9 @@ extension Session {
         }
     }
 
-    /// Handles a pending signal for the reader of a parked read. libfuse may call this after the read was answered.
+    /// Records that a signal is pending for the reader of the parked read with the ID `id`. If no thread watches
+    /// interrupted reads yet, starts one. libfuse may call this function after the read was answered; the call then
+    /// does nothing.
     private func interrupted(_ id: UInt64) {
         guard parked.withLock({ $0.interrupt(id) }) else { return }
         do {
@@ -108,10 +111,12 @@ extension Session {
         }
     }
 
-    /// The interval in nanoseconds between checks of interrupted reads. A killed reader waits at most this long.
+    /// The interval in nanoseconds between two checks of the interrupted reads. A killed reader waits at most this long
+    /// for the answer.
     private static let watchInterval: UInt64 = 50_000_000
 
-    /// Answers EINTR to interrupted reads whose readers are dying, until no interrupted read is left.
+    /// Runs the watch of interrupted reads: answers EINTR to those whose readers are dying. Returns when no open read
+    /// is interrupted.
     private func watchInterrupted() {
         let pause = Guarded(())
         while let reads = parked.withLock({ $0.interrupted() }) {
@@ -125,6 +130,8 @@ extension Session {
         }
     }
 
+    /// Returns true if a fatal signal is pending for the thread `reader`, or if the thread has ended. Returns false for
+    /// 0, a reader outside our PID namespace.
     private static func dies(_ reader: Int32) -> Bool {
         guard reader > 0 else { return false }
         return ThreadSignals(thread: reader)?.areFatal ?? true
@@ -134,15 +141,17 @@ extension Session {
         answer(id, of: read) { token in fail(token, error) }
     }
 
-    /// Answers and closes a read whose wait has ended. Only one thread may do this for a read.
+    /// Answers a read with `reply` after its wait has ended, and closes the read. Only one thread may do this for a
+    /// read.
     private func answer(_ id: UInt64, of read: ParkedRead, _ reply: (consuming RequestToken) -> Void) {
         if let token = read.takeToken() { reply(token) }
         parked.withLockBroadcasting { $0.close(id) }
     }
 
-    /// Answers every waiting read with EIO and lets no further read wait. Then waits up to `timeout` nanoseconds for
-    /// reads that other threads are answering.
-    /// - Returns: true if no read is left.
+    /// Answers every waiting read with EIO, and lets no further read wait. Then waits up to `timeout` nanoseconds for
+    /// the reads that other threads are answering.
+    ///
+    /// - Returns: true if no open read is left.
     func stopParking(timeout: UInt64) -> Bool {
         for (id, read, demand) in parked.withLock({ $0.stop() }) {
             answer(id, of: read) { $0.fail(.ioError) }

@@ -44,7 +44,8 @@ final class Workers: Sendable {
     }
 
     /// Waits at most `timeout` nanoseconds until every thread has ended.
-    /// - Returns: true if all have ended.
+    ///
+    /// - Returns: true if all threads have ended.
     func join(timeout: UInt64) -> Bool {
         guard state.waitUntil(timeout: timeout, { $0.running == 0 ? true : nil }) == true else { return false }
         for thread in threads { thread.join() }

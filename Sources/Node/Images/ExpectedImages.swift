@@ -25,7 +25,8 @@ final class ExpectedImages: Sendable {
         self.clock = clock
     }
 
-    /// Begins to open connections for an image that is likely to be pulled soon. Returns at once.
+    /// Begins to connect to registries, because some image is likely to be pulled soon. Does not wait for the
+    /// connections. Does nothing if an earlier call began to connect less than ``lasts`` ago.
     func expect() {
         guard registry.configuration.readyConnections > 0 else { return }
         let now = clock.now

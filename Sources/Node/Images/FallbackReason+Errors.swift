@@ -3,7 +3,7 @@ import LayerFormats
 import Registry
 
 extension FallbackReason {
-    /// Creates the reason from an error in reading the layer's index.
+    /// Creates the reason for an error while reading a layer's blob or creating the layer index from it.
     init(_ error: LayerFormatError) {
         let code: Code =
             switch error.code {

@@ -19,10 +19,11 @@ struct OpeningContents: Sendable {
     var stored: [ImageOpening.StoreQuery: StoredLayer] = [:]
     /// The opened layers, by the digests of their blobs.
     var layers: [Digest: StoredLayer] = [:]
-    /// The ends of layers' blobs that were read for a table of contents, by the layer's digest.
+    /// The last bytes of each layer's blob, if they were read to find the table of contents. The keys are the digests
+    /// of the blobs.
     var tails: [Digest: BlobPart] = [:]
-    /// The tasks that fetch layer indexes before the artifact's manifest arrives, by the digest of the index. A task
-    /// may have finished.
+    /// The tasks that fetch layer indexes of the streaming artifact early, before the artifact's manifest arrives. The
+    /// keys are the digests of the indexes. A task stays here after it has finished.
     var indexes: [Digest: Task<[UInt8], any Error>] = [:]
     /// The request for a startup pack that was sent before the artifact's manifest arrived.
     var earlyPack: PackRequest?

@@ -66,8 +66,11 @@ final class StartRecorder: Sendable {
         reported.withLock { _ = $0.remove(chain) }
     }
 
-    /// Waits until the container's start is over, as the log of its first reads shows. Returns true when the start is
-    /// over, and false if the task is canceled before that.
+    /// Waits until the start of a container is over. The start is over when the container has read no new chunk for the
+    /// time ``ProfilePolicy/quiet``, or when ``ProfilePolicy/longest`` has passed since the container's first read.
+    ///
+    /// - Parameter log: the log of the container's reads. While the log is empty, the function keeps waiting.
+    /// - Returns: true when the start is over; false if the task is canceled before that.
     private func isQuiet(_ log: TouchLog) async -> Bool {
         var first: MonotonicTime?
         while true {

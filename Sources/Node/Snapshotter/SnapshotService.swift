@@ -241,8 +241,13 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
 
     // MARK: - Bounds
 
-    /// Runs `body` within the time limit of one request, extended by `waiting`. Throws only errors that have a gRPC
-    /// status code.
+    /// Runs `body`, the work of one gRPC call, within the time limit of one request. Throws only errors that have a
+    /// gRPC status code.
+    ///
+    /// - Parameters:
+    ///   - call: the name of the gRPC method, for error messages and the log. A `Remove` call that exceeds the time
+    ///     limit fails with `failedPrecondition` instead of `deadlineExceeded`.
+    ///   - waiting: the time by which this call may exceed ``Limits/request``.
     func answer<Value: Sendable>(
         _ call: String, waiting: Duration = .zero, _ body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {

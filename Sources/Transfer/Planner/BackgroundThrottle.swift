@@ -1,12 +1,13 @@
 import Base
 
-/// A throttle for the classes read-ahead and fill. While the registry answers demands late, the throttle reduces the
-/// limits of both classes to a share of their full values.
+/// A throttle for the classes read-ahead and fill. While a registry answers demands late, the throttle reduces the
+/// request limit and the byte limit of both classes to a share of their full values.
 ///
-/// Bytes of read-ahead and fill that are queued on the link delay the answer to a demand. The throttle compares the
-/// average answer time of the latest demands with a threshold: 1.5 times the shortest recent answer time, plus 5 ms.
-/// Above the threshold, the throttle halves the share, and waits at least the shortest recent answer time before it
-/// halves the share again. Below the threshold, each answered demand adds an eighth to the share.
+/// Bytes of read-ahead and fill that are queued on the link delay the answer to a demand. The answer time of a demand
+/// runs from its request to the head of the answer. The throttle compares the average answer time of the latest demands
+/// with a threshold: 1.5 times the shortest recent answer time, plus 5 ms. Above the threshold, the throttle halves the
+/// share, and waits at least the shortest recent answer time before it halves the share again. Below the threshold,
+/// each answered demand adds an eighth to the share.
 ///
 /// The throttle does not apply to hints, because readers will soon demand the hinted bytes. Serving one reader first
 /// would only delay the next reader. When hints were throttled on the bench network `wan` (50 ms, 100 Mbit/s), numpy's
@@ -30,8 +31,8 @@ struct BackgroundThrottle: Sendable {
     /// The shortest recent answer time of a demand, in nanoseconds.
     private var shortest = RecentExtreme(isMaximum: false)
 
-    /// Records that the head of the answer to a demand arrived `nanoseconds` after the request. Returns true if this
-    /// call halved the share.
+    /// Records the answer time of a demand: the head of the answer arrived `nanoseconds` after the request. Then
+    /// adjusts the share. Returns true if this call halved the share.
     mutating func answered(after nanoseconds: UInt64, _ now: MonotonicTime) -> Bool {
         if now.since(last) >= Self.memory { (share, recent) = (1, 0) }
         last = now
@@ -48,7 +49,7 @@ struct BackgroundThrottle: Sendable {
         return true
     }
 
-    /// Returns the share to which the limits of read-ahead and fill are reduced now, from 1/8 to 1.
+    /// Returns the share of the full limits of read-ahead and fill that both classes may use now, from 1/8 to 1.
     func share(_ now: MonotonicTime) -> Double {
         now.since(last) >= Self.memory ? 1 : share
     }

@@ -3,8 +3,8 @@ public import Base
 /// The planner's view of a layer: the positions of its extents in the blob, and which extents the content store has.
 ///
 /// An extent is the smallest piece of the blob that can be decoded. Extents are numbered from 0 in the order of the
-/// blob, and do not overlap. The planner calls an extent map while a lock is held. So implementations must be fast and
-/// must not block.
+/// blob, and do not overlap. The planner reads an extent map while its caller holds the planner's lock. So
+/// implementations must be fast and must not block.
 public protocol ExtentMap: Sendable {
     /// The number of extents in the layer.
     var extentCount: Int { get }

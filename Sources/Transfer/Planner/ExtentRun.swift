@@ -1,8 +1,9 @@
 import Base
 
-/// The extents of one request, in the order of their arrival. The request may also fetch bytes that lie between these
-/// extents in the blob. Other extents in these bytes are not part of the run.
+/// A run: the extents of one request, in the order of their arrival. The request may also fetch bytes that lie between
+/// these extents in the blob. Other extents in these bytes are not part of the run.
 struct ExtentRun: Sendable {
+    /// The numbers of the extents, in the order of their arrival. Consecutive numbers share one segment.
     private(set) var segments: [Range<Int>] = []
     /// The requested byte ranges. Two extents that lie close together in the blob share a range. The bytes between them
     /// are then fetched and discarded. Extents that are farther apart have separate ranges.
@@ -12,7 +13,7 @@ struct ExtentRun: Sendable {
 
     var isEmpty: Bool { segments.isEmpty }
 
-    /// The range from the start of the first requested range to the end of the last requested range. The result covers
+    /// The range from the start of the first requested range to the end of the last requested range. This range covers
     /// all of ``ranges`` only if ``ranges`` is in the order of the blob.
     var blob: ByteRange { ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0) }
 

@@ -20,8 +20,11 @@ struct KnownStart: Sendable {
         now < end && surprises < Self.tolerance ? hint : nil
     }
 
-    /// Begins a start that lasts until `end`. If a start is already in progress, moves its end to `end`, and keeps its
-    /// count of unexpected reads. The source of the start is then the more trusted of the old source and `source`.
+    /// Records that a start is in progress at the time `now`, and lasts until `end`. If an earlier call's start is
+    /// still in progress at `now`, it is the same start: its count of unexpected reads stays, and only its end moves.
+    ///
+    /// - Parameter source: the source of the hint that describes the recorded start. A start that is already in
+    ///   progress keeps its own source if that source is more trusted.
     mutating func begin(_ source: HintSource, until end: MonotonicTime, at now: MonotonicTime) {
         if now >= self.end { (hint, surprises) = (nil, 0) }
         hint = hint.map { max($0, source) } ?? source

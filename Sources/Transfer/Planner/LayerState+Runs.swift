@@ -2,19 +2,22 @@ import Base
 
 /// The functions that choose the extents of a request.
 extension LayerState {
-    /// The maximum number of extents in one run that this extension chooses.
+    /// The maximum number of extents in one run for demand, read-ahead or fill. A run is the sequence of extents that
+    /// one request fetches (``ExtentRun``). Runs for hints have no such limit.
     static let extentsPerRun = 16384
 
+    /// The maximum number of extents before or after an extent that count as close to it.
     private static let extentsNearby = 2048
 
-    /// Returns a run of open extents (see ``isOpen(_:)``) in `range`. The run begins with the first open extent. If no
-    /// extent in `range` is open, the run is empty.
+    /// Returns a run of open extents (see ``isOpen(_:)``) in `range`, in ascending order. The run begins with the first
+    /// open extent. If no extent in `range` is open, the run is empty.
     ///
     /// - Parameters:
-    ///   - limit: the maximum size of the run in bytes, including the bytes between the extents of one range. A run of
-    ///     a single extent may be larger.
-    ///   - gap: the largest distance between two extents of one requested range, in bytes.
-    ///   - ranges: the maximum number of ranges in the run.
+    ///   - range: the numbers of the extents that the run may contain.
+    ///   - limit: the maximum size of the run in bytes, including the bytes between the extents of one requested range.
+    ///     A run of a single extent may be larger.
+    ///   - gap: the largest distance in bytes between two extents that share a requested range.
+    ///   - ranges: the maximum number of requested ranges.
     func backgroundRun(in range: Range<Int>, limit: UInt64, gap: UInt64, ranges: Int = 1) -> ExtentRun {
         var run = ExtentRun()
         var count = 0
@@ -33,12 +36,18 @@ extension LayerState {
         return run
     }
 
-    /// Returns the extents to request for a demand, starting with the demanded extent `start`. After `start`, the run
-    /// contains other demanded extents, planned read-ahead and neighbors (see ``ReadAround``), each kind up to its own
-    /// limit. `neighbors` lists the neighbors in the run.
+    /// Returns the run to request for a demand. The run begins with the demanded extent `start`. After `start`, in the
+    /// order of the blob, it contains other demanded extents, planned read-ahead and neighbors (see ``ReadAround``).
+    /// `neighbors` lists the neighbors in the run.
     ///
-    /// - Parameter spare: the number of neighbor bytes that the link can carry without a delay for other readers. This
-    ///   number limits the neighbors only if ``ExtentMap/extentsSpanFiles`` is true.
+    /// - Parameters:
+    ///   - configuration: the limits of the run: its size (``PlannerConfiguration/runLimit``), the distance between its
+    ///     extents (``PlannerConfiguration/mergeGap``), and its amount of read-ahead
+    ///     (``PlannerConfiguration/demandAhead``).
+    ///   - spare: the number of neighbor bytes that the link can carry without a delay for other readers. This number
+    ///     limits the neighbors only if ``ExtentMap/extentsSpanFiles`` is true.
+    ///   - now: the current time. While a hint covers the layer's reads (``hintedUntil``), the run contains no
+    ///     neighbors.
     func demandRun(
         from start: Int, _ configuration: PlannerConfiguration, spare: UInt64, now: MonotonicTime
     ) -> (run: ExtentRun, neighbors: [Int]) {
@@ -81,12 +90,12 @@ extension LayerState {
 
     /// Returns a run of open extents (see ``isOpen(_:)``) close to the extent `place`: at most `distance` bytes before
     /// or after `place` in the blob. If any close extent at or after `place` is open, the run contains only such
-    /// extents. Otherwise the run contains extents before `place`. If no close extent is open, the run is empty.
+    /// extents. Otherwise the run contains close extents before `place`. If no close extent is open, the run is empty.
     ///
     /// - Parameters:
     ///   - limit: the maximum size of the run in bytes. A run of a single extent may be larger.
-    ///   - gap: the largest distance between two extents of one requested range, in bytes.
-    ///   - ranges: the maximum number of ranges in the run.
+    ///   - gap: the largest distance in bytes between two extents that share a requested range.
+    ///   - ranges: the maximum number of requested ranges.
     func run(around place: Int, within distance: UInt64, limit: UInt64, gap: UInt64, ranges: Int) -> ExtentRun {
         guard marks.indices.contains(place) else { return ExtentRun() }
         let blob = map.blobRange(of: place)

@@ -33,10 +33,11 @@ struct LayerState: Sendable {
     var streams = SequentialStreams()
     /// The layer's read-around; `nil` before the first request for a demand.
     var readAround: ReadAround?
-    /// The time until which a hint covers the layer's reads. Until then the planner does not speculate in the layer.
+    /// The time until which a hint covers the layer's reads. Until then, the planner does not speculate in the layer:
+    /// it adds no read-ahead, read-around or nearby fill.
     var hintedUntil = MonotonicTime(nanoseconds: 0)
     /// The number of bytes in this layer's extents that the latest hint named. Hints that are predictions do not change
-    /// this number.
+    /// this number. Fill compares it with the number of missing bytes; see ``PlannerConfiguration/eagerSeconds``.
     var hintedBytes: UInt64 = 0
     var statistics = LayerStatistics()
     var accuracy = PredictionAccuracy()
@@ -50,12 +51,14 @@ struct LayerState: Sendable {
         marks = Array(repeating: [], count: map.extentCount)
     }
 
-    /// Returns true if the extent is *open*: a background class (any but demand) may request it.
+    /// Returns true if the extent is *open*: missing, not in flight and not marked ``Marks/avoid``. Background classes
+    /// (all classes but demand) may request only open extents.
     func isOpen(_ extent: Int) -> Bool {
         marks[extent].isDisjoint(with: [.inFlight, .avoid]) && !map.isPresent(extent)
     }
 
-    /// Marks the extents of `run` as in flight, and returns those that were marked ``Marks/demanded``.
+    /// Marks the extents of `run` as in flight. Returns the extents that were marked ``Marks/demanded``, and removes
+    /// that mark.
     mutating func begin(_ run: ExtentRun) -> [Int] {
         var awaited: [Int] = []
         for segment in run.segments {
@@ -69,8 +72,10 @@ struct LayerState: Sendable {
         return awaited
     }
 
-    /// Marks the extent as no longer in flight. If the extent did not arrive, also removes the marks that tell why it
-    /// was requested, such as ``Marks/speculative``.
+    /// Marks the extent as no longer in flight.
+    ///
+    /// - Parameter arrived: true if all bytes of the extent arrived. If false, this function also removes the marks
+    ///   that tell why the extent was requested, such as ``Marks/speculative``.
     mutating func finish(_ extent: Int, arrived: Bool) {
         guard marks[extent].contains(.inFlight) else { return }
         inFlight -= 1

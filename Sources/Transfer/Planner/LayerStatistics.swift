@@ -27,7 +27,8 @@ public struct LayerStatistics: Hashable, Sendable {
         longestStall = max(longestStall, nanoseconds)
     }
 
-    /// Returns the combined statistics of two layers.
+    /// Returns the combined statistics of two layers: the sum of each counter, and the longer of the two longest
+    /// stalls.
     public static func + (left: LayerStatistics, right: LayerStatistics) -> LayerStatistics {
         var sum = left
         sum.stalls += right.stalls
@@ -43,7 +44,7 @@ public struct LayerStatistics: Hashable, Sendable {
     }
 }
 
-/// A histogram of the waiting times of reads, with fixed bounds.
+/// A histogram of stalls, the waiting times of reads, with fixed bounds.
 public struct StallHistogram: Hashable, Sendable {
     /// The upper bounds of all buckets but the last, in nanoseconds. They range from the duration of a disk read to
     /// that of an outage.

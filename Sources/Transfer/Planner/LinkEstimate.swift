@@ -5,8 +5,8 @@ import Base
 ///
 /// Both estimates follow the latest measurements, because a link can change by two orders of magnitude within an hour.
 struct LinkEstimate: Sendable {
-    /// The shortest duration of one rate measurement, in nanoseconds. If no bytes arrive for four times as long, a new
-    /// measurement begins.
+    /// The shortest duration of one rate measurement, in nanoseconds. If no bytes arrive for four times this duration,
+    /// the link was idle, and a new measurement begins.
     private static let window: UInt64 = 50_000_000
 
     /// The average rate, in bytes per second; 0 before the first measurement.
@@ -52,7 +52,7 @@ struct LinkEstimate: Sendable {
         bytes = 0
     }
 
-    /// One and a half times the number of bytes that the link carries while a request waits for its answer.
+    /// The number of bytes that the link carries in one and a half times the average answer time (``delay``).
     var bytesWhileAnswering: UInt64 { Self.bytes(rate * delay * 1.5) }
 
     /// The number of bytes that an otherwise idle link carries in one round trip.
@@ -72,12 +72,12 @@ struct LinkEstimate: Sendable {
 
 /// The largest or smallest of the recent measurements of one quantity, such as the link's rate or an answer time.
 ///
-/// Time is divided into periods of at least 30 seconds. The type stores one measurement of the current period and one
-/// of the previous period: in each case the largest or smallest. So a measurement counts for at least 30 seconds. It no
-/// longer counts after a measurement that is at least 90 seconds newer.
+/// Time is divided into periods of at least 30 seconds. The type stores the largest or smallest measurement of the
+/// current period, and that of the previous period. So a measurement counts for at least 30 seconds. It stops counting,
+/// at the latest, when a measurement is added that was made 90 seconds later.
 struct RecentExtreme: Sendable {
     /// The minimum duration of a period, in nanoseconds. The first measurement after this duration begins the next
-    /// period. For each period, the type stores only the largest or smallest measurement.
+    /// period.
     private static let period: UInt64 = 30_000_000_000
 
     private let isMaximum: Bool
@@ -90,6 +90,8 @@ struct RecentExtreme: Sendable {
     /// The time of the first measurement of the current period.
     private var begun = MonotonicTime(nanoseconds: 0)
 
+    /// Creates a value without measurements. It keeps the largest measurement if `isMaximum` is true, and the smallest
+    /// if `isMaximum` is false.
     init(isMaximum: Bool) {
         self.isMaximum = isMaximum
     }

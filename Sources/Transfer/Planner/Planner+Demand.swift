@@ -3,7 +3,8 @@ import ContentStore
 
 /// The functions that handle the demands of waiting readers.
 extension Planner {
-    /// Makes `demand` wait for a missing extent.
+    /// Makes `demand` wait for the missing extent `key`. Queues the extent for a new request, unless a running request
+    /// will bring it soon enough.
     mutating func add(_ demand: DemandID, to key: ExtentKey) {
         if awaited[key] != nil {
             awaited[key]?.waiters.append(demand)
@@ -32,9 +33,13 @@ extension Planner {
         demandQueue.append(key)
     }
 
-    /// Promotes the request that fetches the extent to class demand. If too many bytes precede the extent in the
-    /// request, ends the request before the extent instead; see ``PlannerConfiguration/joinDistance``. If the extent is
-    /// already in decoding, expedites its decoding.
+    /// Makes the request that fetches the extent `key` urgent, because a reader waits for the extent. Does one of three
+    /// things:
+    ///
+    /// - Usually, promotes the request to class demand.
+    /// - If too many bytes precede the extent in the request, ends the request before the extent; see
+    ///   ``PlannerConfiguration/joinDistance``.
+    /// - If the extent is already in decoding, asks the caller to decode it before others.
     ///
     /// - Returns: false if the request now ends before the extent, so that the extent is no longer in flight.
     mutating func promote(_ key: ExtentKey) -> Bool {
@@ -61,7 +66,7 @@ extension Planner {
         return true
     }
 
-    /// Returns true if a request would bring too many bytes before `extent`. The limit is
+    /// Returns true if `request` would bring too many other bytes before `extent`. The limit is
     /// ``PlannerConfiguration/joinDistance``, or ``PlannerConfiguration/joinDistanceInHint`` for a hint request. Bytes
     /// that a reader waits for do not count.
     private func isFarBehind(_ extent: Int, in request: Request) -> Bool {
@@ -83,7 +88,8 @@ extension Planner {
         return false
     }
 
-    /// Removes `extent` and all extents after it from a request.
+    /// Removes `extent` and all extents after it from a request. The removed extents of a hint or of read-ahead go back
+    /// into their queue.
     private mutating func cut(_ id: RequestID, at extent: Int) {
         guard let request = requests[id] else { return }
         statistics.cut += 1
@@ -108,8 +114,8 @@ extension Planner {
         }
     }
 
-    /// Marks extents that a request will not fetch as no longer in flight. If a reader waits for an extent, the extent
-    /// goes back into the demand queue.
+    /// Marks the extents in `segments` as no longer in flight, because `request` will not fetch them. If a reader waits
+    /// for one of these extents, the extent goes back into the demand queue.
     mutating func release(_ segments: [Range<Int>], of request: Request) {
         for segment in segments {
             for extent in segment {
@@ -161,7 +167,7 @@ extension Planner {
         }
     }
 
-    /// Fails every demand that waits for the extent.
+    /// Fails every demand that waits for the extent, with `reason`.
     mutating func fail(_ key: ExtentKey, reason: String, now: MonotonicTime) {
         guard let extent = awaited[key] else { return }
         if !extent.waiters.isEmpty { layers[key.layer]?.lastFailure = now }
@@ -197,9 +203,10 @@ extension Planner {
     // MARK: - Access patterns
 
     /// Handles a read of `extents`. Counts the extents that the planner had requested in advance, and schedules
-    /// read-ahead. During a ``KnownStart``, only reads of missing extents cause read-ahead.
+    /// read-ahead. There is no read-ahead while a hint covers the layer's reads (``LayerState/hintedUntil``).
     ///
-    /// - Parameter isLocal: true if the store had all extents.
+    /// - Parameter isLocal: true if the store had all extents. During a ``KnownStart``, such a read causes no
+    ///   read-ahead.
     mutating func noteAccess(to id: LayerID, extents: Range<Int>, isLocal: Bool, now: MonotonicTime) {
         if let last = extents.last { nearbyFill.note(ExtentKey(layer: id, extent: last)) }
         for extent in extents { noteFirstRead(extent, of: id) }

@@ -2,11 +2,12 @@ public import Base
 
 /// The functions of fill, which fetches the rest of the layers when readers leave the link idle.
 extension Planner {
+    /// The maximum number of extents that ``isSoonComplete(_:)`` examines.
     private static let extentsExamined = 100_000
 
-    /// Queues the layers of an image for fill, after the layers of earlier calls. Fill yields to readers, unless the
-    /// image lacks only a few bytes; see ``PlannerConfiguration/eagerSmallest`` and
-    /// ``PlannerConfiguration/eagerSeconds``.
+    /// Queues the layers `ids` of one image for fill, after the layers of earlier calls. If the image lacks only a few
+    /// bytes, its fill is eager: it does not yield to readers. ``PlannerConfiguration/eagerSmallest`` and
+    /// ``PlannerConfiguration/eagerSeconds`` define how many bytes are few.
     public mutating func fill(_ ids: [LayerID], now: MonotonicTime) -> [PlannerAction] {
         guard stoppedReason == nil else { return [] }
         let isEager = isSoonComplete(ids)
@@ -18,8 +19,8 @@ extension Planner {
         return finish(now)
     }
 
-    /// Stops background fill, or allows it again. Requests that are in flight continue. When fill is allowed again, it
-    /// continues where it stopped.
+    /// Stops background fill if `isAllowed` is false, or allows it again if `isAllowed` is true. Requests that are in
+    /// flight continue. When fill is allowed again, it continues where it stopped.
     public mutating func allowFill(_ isAllowed: Bool, now: MonotonicTime) -> [PlannerAction] {
         isFillAllowed = isAllowed
         return finish(now)
@@ -30,8 +31,9 @@ extension Planner {
         fillQueue.contains { $0.layer == id }
     }
 
-    /// Returns true if fill may fetch the layers without yielding to readers, by the rules at
-    /// ``PlannerConfiguration/eagerSmallest`` and ``PlannerConfiguration/eagerSeconds``.
+    /// Returns true if the layers `ids` lack so few bytes that fill need not yield to readers.
+    /// ``PlannerConfiguration/eagerSmallest`` and ``PlannerConfiguration/eagerSeconds`` define the rules. Returns false
+    /// if the layers have more than ``extentsExamined`` extents to examine.
     private func isSoonComplete(_ ids: [LayerID]) -> Bool {
         let carried = UInt64(
             min(linkEstimate.highestRate * configuration.eagerSeconds, Double(configuration.eagerLargest)))
@@ -54,6 +56,8 @@ extension Planner {
 
     // MARK: - Requests
 
+    /// Starts fill requests, as many as the limits allow. Starts none while any hint is queued, or any request for
+    /// hints or read-ahead is running.
     mutating func startFill(_ now: MonotonicTime) {
         guard isFillAllowed, !fillQueue.isEmpty, hasRoom(.fill, now) else { return }
         guard running.hint == 0, hintQueue.isEmpty, running.readahead == 0 else { return }
@@ -92,8 +96,9 @@ extension Planner {
         }
     }
 
-    /// Returns the next run of missing extents in the entry's layer: empty if there are none, `nil` if the layer is
-    /// gone. Earlier requests fetched extents all over the blob, so the run may have many ranges.
+    /// Returns the next run of open extents (see ``LayerState/isOpen(_:)``) in the entry's layer. The run is empty if
+    /// there are no such extents, and `nil` if the layer is detached. Earlier requests fetched extents all over the
+    /// blob, so the run may have many ranges.
     private func fillRun(of entry: FillEntry, _ now: MonotonicTime) -> ExtentRun? {
         guard let layer = layers[entry.layer] else { return nil }
         let (gap, ranges) = rangesApart(for: layer.host)
@@ -116,8 +121,8 @@ extension Planner {
         return true
     }
 
-    /// Returns true if the rate limit allows another fill request now. Otherwise asks for a ``tick(now:)`` at the time
-    /// when the limit allows one.
+    /// Returns true if the rate limit ``PlannerConfiguration/fillBytesPerSecond`` allows another fill request now.
+    /// Otherwise asks for a ``tick(now:)`` at the time when the limit allows one.
     mutating func mayFillTake(_ now: MonotonicTime) -> Bool {
         guard let rate = configuration.fillBytesPerSecond, rate > 0 else { return true }
         if let at = fillTokensAt {
@@ -132,7 +137,7 @@ extension Planner {
     }
 
     /// Makes fill go through the layer again. Call this when extents did not arrive or could not be stored, because
-    /// fill may already have passed them.
+    /// fill may have passed them as in flight.
     mutating func markHoles(_ id: LayerID) {
         guard let index = fillQueue.firstIndex(where: { $0.layer == id }) else { return }
         fillQueue[index].hasHoles = true
@@ -149,21 +154,24 @@ extension Planner {
         return max(min(limit, 512 << 10), UInt64(linkEstimate.highestRate / 10))
     }
 
-    /// Returns true if a container is probably starting: recently, a reader has waited or a startup pack has made
-    /// progress.
+    /// Returns true if a container is probably starting: within the last ``PlannerConfiguration/startQuiet``, a demand
+    /// has ended or a startup pack has made progress.
     func isStarting(_ now: MonotonicTime) -> Bool {
         lastDemand.map { now.since($0) < times.startQuiet } ?? false
     }
 
     // MARK: - Pausing
 
-    /// Returns true if `request` is a fill request that must pause for readers.
+    /// Returns true if `request` is a fill request that must pause for readers. Fill of a layer that does not yield to
+    /// readers never pauses, and neither does nearby fill. A request that a long pause has starved does not pause until
+    /// it has fetched ``PlannerConfiguration/fillTrickle`` bytes.
     mutating func mustPause(_ request: Request, _ now: MonotonicTime) -> Bool {
         guard request.fetchClass == .fill, request.mayPause, request.trickle == 0 else { return false }
         return !fillQueue.contains { $0.layer == request.layer && $0.isEager } && mustFillYield(now)
     }
 
-    /// Resumes paused requests that may continue, or that have waited for ``PlannerConfiguration/fillStarvation``.
+    /// Resumes the paused requests that no longer need to pause. Also resumes those that have paused for
+    /// ``PlannerConfiguration/fillStarvation``, and lets each fetch ``PlannerConfiguration/fillTrickle`` bytes.
     mutating func resumePaused(_ now: MonotonicTime) {
         guard requests.contains(where: { $0.value.pausedSince != nil }) else { return }
         for request in requests.values.sorted(by: { $0.id.value < $1.id.value }) {
@@ -186,8 +194,9 @@ extension Planner {
     // MARK: - Nearby
 
     /// Starts small fill requests around the latest reads; see ``NearbyFill``. Each request is so small that it delays
-    /// a reader by at most a round trip. On a link with short round trips, the function does nothing, because a
-    /// reader's own request is just as fast there.
+    /// a reader by at most a round trip. On a link with round trips shorter than
+    /// ``PlannerConfiguration/nearbyFillDelay``, the function does nothing, because a reader's own request is just as
+    /// fast there.
     private mutating func fillNearby(_ now: MonotonicTime) {
         guard configuration.nearbyFillDistance > 0, let lastDemand, !hasDemand, nearbyFill.latest != nil,
             !fillQueue.isEmpty, hasRoom(.fill, now), isStarting(now),
@@ -211,7 +220,8 @@ extension Planner {
         }
     }
 
-    /// Returns a run of missing extents around `place` for nearby fill; `nil` if there is none.
+    /// Returns a run of open extents (see ``LayerState/isOpen(_:)``) around `place` for nearby fill; `nil` if there are
+    /// none.
     private func run(around place: ExtentKey) -> ExtentRun? {
         guard let layer = layers[place.layer] else { return nil }
         let (gap, ranges) = rangesApart(for: layer.host)

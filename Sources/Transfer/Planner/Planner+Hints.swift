@@ -5,8 +5,14 @@ extension Planner {
     /// The maximum number of ranges in one ``FetchRequest``.
     public static let maximumRanges = 128
 
-    /// Queues `runs`, the extents that a container's start will probably read, in the order of first use. The planner
-    /// fetches these extents after those of earlier calls.
+    /// Queues hinted extents for prefetch, after those of earlier calls.
+    ///
+    /// - Parameters:
+    ///   - runs: the extents that a container's start will probably read, in the order of first use. Each element is a
+    ///     range of consecutive extents of one layer.
+    ///   - source: the source of the hint. Unless the hint is a guess (``HintSource/isGuess``), the planner does not
+    ///     speculate in these layers for ``PlannerConfiguration/hintQuiet``. If the hint comes from a recorded start, a
+    ///     ``KnownStart`` begins in each of these layers.
     public mutating func prefetch(
         _ runs: [(layer: LayerID, extents: Range<Int>)], source: HintSource, now: MonotonicTime
     ) -> [PlannerAction] {
@@ -31,6 +37,10 @@ extension Planner {
     /// Records that a startup pack is bringing extents of the layers `ids`. Fill pauses for a while, and so does
     /// speculation (read-ahead, read-around, nearby fill) in these layers. The caller repeats the call while bytes of
     /// the pack arrive.
+    ///
+    /// - Parameter source: the kind of pack. After a predicted pack, speculation pauses only for
+    ///   ``PlannerConfiguration/predictedPackQuiet``. With a recorded pack, a ``KnownStart`` begins in each of the
+    ///   layers.
     public mutating func noteDelivery(of ids: some Sequence<LayerID>, source: HintSource, now: MonotonicTime) {
         // A predicted pack does not cover all reads, so speculation resumes soon after the pack has arrived.
         let quiet = source.isGuess ? times.predictedPackQuiet : times.hintQuiet
@@ -76,7 +86,7 @@ extension Planner {
         if hintQueue.isEmpty, hintBytesLeft == 0 { hintBatch = configuration.hintFirstBatch }
     }
 
-    /// Marks and counts an extent that a hint request fetches.
+    /// Marks and counts an extent of `part` that a hint request fetches.
     private mutating func note(_ extent: Int, _ part: Part) {
         let bytes = layers[part.layer]?.map.blobRange(of: extent).count ?? 0
         if part.source.isGuess {
@@ -108,17 +118,21 @@ extension Planner {
         requests.values.reduce(0) { $1.startedAs == .hint ? $0 &+ $1.bytesLeft : $0 }
     }
 
+    /// The threshold for the next batch of hints, in bytes. The planner requests that batch once ``hintBytesLeft``
+    /// falls to the threshold.
     private var hintLead: UInt64 {
         min(max(configuration.hintAhead, linkEstimate.bytesWhileAnswering), configuration.byteLimit.hint)
     }
 
-    /// The extents of a batch with the same layer, attempt count and ``HintSource/isGuess``, in the order of first use.
+    /// The extents of a batch that belong to one layer, in the order of first use. They also have the same number of
+    /// failed requests and the same ``HintSource/isGuess``.
     private struct Part {
         let layer: LayerID
         let attempts: Int
         let source: HintSource
         var extents: [Int] = []
 
+        /// Returns true if extents of `entry` may join this part.
         func takes(_ entry: BackgroundEntry) -> Bool {
             layer == entry.layer && attempts == entry.attempts && source.isGuess == entry.source?.isGuess
         }
@@ -185,7 +199,7 @@ extension Planner {
         hintQueue.prepend(rest)
     }
 
-    /// Returns the runs for a part; each run becomes one request. If one run suffices, its extents are in the order of
+    /// Returns the runs for a part. Each run becomes one request. If one run suffices, its extents are in the order of
     /// first use. Otherwise the extents of all runs are in the order of the blob, which needs fewer requests.
     private func runs(of part: Part) -> [ExtentRun] {
         guard let layer = layers[part.layer] else { return [] }
@@ -195,6 +209,11 @@ extension Planner {
         return inOrder.count <= 1 ? inOrder : runs(of: part.extents.sorted(), layer, gap: gap, ranges: limit)
     }
 
+    /// Divides `extents` into runs, in the order of `extents`.
+    ///
+    /// - Parameters:
+    ///   - gap: the largest distance in bytes between two extents that share a requested range.
+    ///   - ranges: the maximum number of requested ranges in one run.
     private func runs(of extents: [Int], _ layer: LayerState, gap: UInt64, ranges: Int) -> [ExtentRun] {
         var runs: [ExtentRun] = []
         var run = ExtentRun()

@@ -49,8 +49,8 @@ extension Planner {
     }
 
     /// Marks and counts `neighbors`, the neighbors in the request for `run`. Also reports the request to
-    /// ``ReadAround``, except in two cases: the request has no neighbors because there was no room for any, or hints
-    /// cover the layer.
+    /// ``ReadAround``, unless hints cover the layer's reads at the time `now`. A request without neighbors is reported
+    /// only if it could have had some: its demand is small and the link had room.
     private mutating func note(
         _ neighbors: [Int], in id: LayerID, besides run: ExtentRun, at now: MonotonicTime
     ) {
@@ -79,8 +79,11 @@ extension Planner {
         }
     }
 
-    /// Starts one request for open extents of the entry (see ``LayerState/isOpen(_:)``), if the entry has any. Returns
-    /// the part of the entry's extents after the last requested extent.
+    /// Starts one request for the first open extents of the entry (see ``LayerState/isOpen(_:)``), if the entry has
+    /// any.
+    ///
+    /// - Returns: the rest of the entry, the extents after the last requested one. The rest is empty if the entry has
+    ///   no open extent, or if the request includes its last extent.
     private mutating func startRun(of entry: BackgroundEntry, _ now: MonotonicTime) -> Range<Int> {
         let end = entry.extents.upperBound
         guard
@@ -100,9 +103,11 @@ extension Planner {
 
     // MARK: - All classes
 
-    /// Returns true if the class may start one more request. Even if ``BackgroundThrottle`` limits the class, the class
-    /// may have as many bytes in flight as the link carries in two round trips. The class's own
-    /// ``PlannerConfiguration/byteLimit`` still applies.
+    /// Returns true if the class may start one more request at the time `now`. A class without a running request always
+    /// may.
+    ///
+    /// Even if ``BackgroundThrottle`` limits the class, the class may have as many bytes in flight as the link carries
+    /// in two round trips. The class's own ``PlannerConfiguration/byteLimit`` still applies.
     func hasRoom(_ fetchClass: FetchClass, _ now: MonotonicTime) -> Bool {
         guard running[fetchClass] > 0 else { return true }
         let share = fetchClass < .readahead ? 1 : throttles.values.reduce(1) { min($0, $1.share(now)) }
@@ -144,6 +149,12 @@ extension Planner {
         return false
     }
 
+    /// Starts a request for `run`. Marks its extents as in flight, and counts the request in `fetchClass`.
+    ///
+    /// - Parameters:
+    ///   - attempts: the number of earlier failed requests; see ``FetchRequest/attempt``.
+    ///   - source: the source of the hint that names the extents; `nil` for other classes.
+    ///   - mayPause: false for nearby fill, which does not pause for readers.
     mutating func start(
         _ run: ExtentRun, of layer: LayerID, as fetchClass: FetchClass, attempts: Int, source: HintSource? = nil,
         mayPause: Bool = true, now: MonotonicTime

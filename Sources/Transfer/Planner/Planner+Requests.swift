@@ -25,8 +25,8 @@ extension Planner {
 
     /// Records the end of a request. Extents that did not arrive may be requested again.
     ///
-    /// - Parameter failure: the reason for the end; `nil` if the caller passed all extents from
-    ///   ``nextStep(of:now:)`` to decoding.
+    /// - Parameter failure: the reason why the request failed. `nil` if it did not fail: the caller has passed all
+    ///   extents from ``nextStep(of:now:)`` to decoding.
     public mutating func requestEnded(
         _ id: RequestID, failure: RequestFailure?, now: MonotonicTime
     ) -> [PlannerAction] {
@@ -68,7 +68,7 @@ extension Planner {
         return finish(now)
     }
 
-    /// Records the result of decoding and storing an extent.
+    /// Records `outcome`, the result of decoding and storing the extent number `extent` of a layer.
     public mutating func extentDone(
         _ id: LayerID, extent: Int, outcome: ExtentOutcome, now: MonotonicTime
     ) -> [PlannerAction] {
@@ -97,8 +97,8 @@ extension Planner {
         return finish(now)
     }
 
-    /// Updates the link estimate and the host's throttle from the progress of a request. If the request fetches a hint
-    /// that is not a prediction, also calls ``extendHints(_:)``.
+    /// Updates the link estimate from the progress of `request`. For the answer to a demand, also updates the throttle
+    /// of its host. If the request fetches a hint that is not a prediction, also calls ``extendHints(_:)``.
     private mutating func note(_ request: Request, _ now: MonotonicTime) {
         if !request.isAnswered {
             requests[request.id]?.isAnswered = true
@@ -164,7 +164,8 @@ extension Planner {
         fillQueue[index].notBefore = now.advanced(by: min(pause, times.backgroundRetryLongest))
     }
 
-    /// Returns the pause after `attempts` failures, in nanoseconds: at most `longest`.
+    /// Returns the pause before the next retry after `attempts` failures, in nanoseconds. The pause is at most
+    /// `longest`.
     private func pause(_ attempts: Int, longest: UInt64) -> UInt64 {
         let doublings = min(max(attempts - 1, 0), 30)
         return min(times.retryFirst &<< UInt64(doublings), longest)

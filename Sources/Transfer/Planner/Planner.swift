@@ -41,11 +41,12 @@ public struct Planner: Sendable {
     /// The time of the last update of all layers by ``extendHints(_:)``.
     var hintsExtended = MonotonicTime(nanoseconds: 0)
     var linkEstimate = LinkEstimate()
-    /// The read-around measured over all layers. The read-around of a new layer begins with the same size, or with a
-    /// smaller size if the link is slow.
+    /// The read-around measured over all layers. The read-around of a new layer begins with the size of this one, or
+    /// with a smaller size if the link is slow.
     var readAround: ReadAround
     /// The throttles of read-ahead and fill, one for each registry host, because the answer time depends on the host.
-    /// The throttle with the lowest share (see ``BackgroundThrottle``) limits the requests to all hosts.
+    /// All hosts share the link. So the throttle with the lowest share (see ``BackgroundThrottle``) limits the requests
+    /// to all hosts.
     var throttles: [String: BackgroundThrottle] = [:]
     /// The hosts that answer only one range per request.
     var singleRangeHosts: Set<String> = []
@@ -137,9 +138,9 @@ public struct Planner: Sendable {
 
     // MARK: - Demand
 
-    /// Registers a reader's demand for `extents`. This call or a later one returns the ``PlannerAction`` that completes
-    /// the demand. The demand fails at once if the planner has stopped or `extents` are not extents of an attached
-    /// layer.
+    /// Registers a reader's demand for the extents `requested`. This call or a later one returns the ``PlannerAction``
+    /// that completes the demand. The demand fails at once if the planner has stopped, or if the layer is not attached
+    /// or has no such extents.
     public mutating func demand(
         _ demand: DemandID, layer id: LayerID, extents requested: Range<Int>, now: MonotonicTime
     ) -> [PlannerAction] {
@@ -174,7 +175,8 @@ public struct Planner: Sendable {
         return finish(now)
     }
 
-    /// Cancels a demand. Its extents in flight still arrive.
+    /// Cancels a demand: completes it with the outcome `cancelled`. Extents of the demand that are in flight still
+    /// arrive.
     public mutating func cancel(_ demand: DemandID, now: MonotonicTime) -> [PlannerAction] {
         end(demand, with: .cancelled, now: now)
         return finish(now)
@@ -188,7 +190,8 @@ public struct Planner: Sendable {
         return finish(now)
     }
 
-    /// Records that a startup pack served a reader that had waited since `since`, without a request of the planner.
+    /// Records that a startup pack, not a request of the planner, brought the chunks for which a reader had waited
+    /// since the time `since`.
     public mutating func noteDelivered(_ id: LayerID, since: MonotonicTime, now: MonotonicTime) {
         let waited = now.since(since)
         statistics.demands += 1

@@ -34,8 +34,9 @@ public struct PlannerConfiguration: Sendable {
     /// The factor by which the batch size grows with each batch of hints, up to the ``runLimit`` of class hint.
     public var hintBatchGrowth: UInt64 = 4
     /// The lowest threshold, in bytes, for the next batch of hints. The planner requests that batch once the number of
-    /// hinted bytes in flight falls to the threshold. On a fast link, the threshold is higher: the number of bytes that
-    /// the link carries in 1.5 times its average answer time. The ``byteLimit`` of class hint is the upper bound.
+    /// hinted bytes that are still to come falls to the threshold. On a fast link, the threshold is higher: the number
+    /// of bytes that the link carries in 1.5 times its average answer time. The ``byteLimit`` of class hint is the
+    /// upper bound.
     public var hintAhead: UInt64 = 1 << 20
     /// The value, in bytes, that replaces ``mergeGap`` in requests for hints and fill to a host that answers only one
     /// range per request. The value is larger than ``mergeGap``, because each further range costs a whole request.
@@ -105,8 +106,8 @@ public struct PlannerConfiguration: Sendable {
     /// The time without a demand after which nearby fill begins. A process that reads one file after another sends its
     /// next demand sooner.
     public var nearbyFillQuiet = Duration.milliseconds(25)
-    /// The shortest answer time (from a request to the head of its answer) at which the planner uses nearby fill. On a
-    /// faster link nearby fill gains nothing.
+    /// The shortest answer time (from a request to the head of its answer) at which the planner uses nearby fill. If a
+    /// link answers sooner, nearby fill gains nothing.
     public var nearbyFillDelay = Duration.milliseconds(10)
     /// The time after which the planner considers a container's start complete. The planner measures this time from
     /// different events:
@@ -116,19 +117,25 @@ public struct PlannerConfiguration: Sendable {
     /// - for ``fillQuietAfterRead``, from the last call of ``Planner/fill(_:now:)``;
     /// - for a ``KnownStart``, from the latest bytes of the start's hints.
     public var startQuiet = Duration.seconds(10)
-    /// The number of missing bytes of an image up to which fill always fetches the image without yielding to readers.
+    /// The number of missing bytes of an image up to which fill of the image is always *eager*: it does not yield to
+    /// readers. Fill that yields pauses while a reader waits, and for ``fillQuiet`` after the last demand has ended.
     public var eagerSmallest: UInt64 = 2 << 20
-    /// The transfer time of an image's missing bytes, in seconds, up to which fill does not yield to readers. This
-    /// applies even if more than ``eagerSmallest`` bytes are missing. Fill also does not yield if the extents that
-    /// hints named amount to at least half of the missing bytes. ``eagerLargest`` limits both rules.
+    /// The transfer time of an image's missing bytes, in seconds, up to which fill of the image is eager (see
+    /// ``eagerSmallest``). If more than ``eagerSmallest`` bytes are missing, fill is still eager in two cases:
+    ///
+    /// - The link carries the missing bytes within ``eagerSeconds``.
+    /// - Hints other than predictions named extents with at least half as many bytes as are missing.
+    ///
+    /// In both cases, at most ``eagerLargest`` bytes may be missing.
     public var eagerSeconds = 0.25
-    /// The number of missing bytes of an image above which fill always yields to readers, despite ``eagerSeconds`` and
-    /// hints. A larger amount would occupy the link that other images need, and its decoding would keep a core busy.
+    /// The number of missing bytes of an image above which fill always yields to readers. Above this number, the two
+    /// cases at ``eagerSeconds`` do not apply. Eager fill of so large an image would occupy the link that other images
+    /// need, and its decoding would keep a core busy.
     public var eagerLargest: UInt64 = 32 << 20
     /// The longest pause of a fill request. Even if readers still wait, the request then continues for
     /// ``fillTrickle`` bytes.
     public var fillStarvation = Duration.seconds(5)
-    /// The number of bytes that a paused fill request may fetch after ``fillStarvation``.
+    /// The number of bytes that a fill request may fetch after a pause of ``fillStarvation`` before it pauses again.
     public var fillTrickle: UInt64 = 1 << 20
     /// The highest rate of fill, in bytes per second; `nil` for no limit.
     public var fillBytesPerSecond: UInt64?
@@ -137,9 +144,12 @@ public struct PlannerConfiguration: Sendable {
 
     public init() {}
 
-    /// Turns off the fetching of bytes that the caller did not request: read-ahead, read-around, nearby fill, and the
-    /// bytes between extents (``mergeGap``). ``singleRangeGap`` stays as it is, and so does fill, because the caller
-    /// requests it.
+    /// Turns off every fetch that no caller asked for: read-ahead, read-around, nearby fill (``NearbyFill``), and the
+    /// bytes between extents (``mergeGap``). Demands, hints and the fill of whole layers remain, because callers of the
+    /// planner ask for them.
+    ///
+    /// ``singleRangeGap`` keeps its value. It applies only to hosts that answer one range per request. Without it, each
+    /// extent that does not directly follow another would cost such a host a whole request.
     public mutating func fetchNothingUnread() {
         demandAhead = 0
         mergeGap = 0
@@ -162,7 +172,8 @@ public struct ReadAroundLimits: Sendable {
     public var smallDemand: UInt64 = 512 << 10
     /// The largest size of read-around, in bytes, while predictions cover most reads; see ``PredictionAccuracy``.
     public var predicted: UInt64 = 256 << 10
-    /// The number of requests after which ``ReadAround`` adjusts its size.
+    /// The number of requests with neighbors (see ``ReadAround``) after which the planner adjusts the size of
+    /// read-around.
     public var period = 4
     /// The estimated time that a request costs the node and the registry, in addition to its round trip.
     public var requestCost = Duration.milliseconds(2)

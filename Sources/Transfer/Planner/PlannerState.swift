@@ -55,31 +55,36 @@ struct BackgroundEntry: Sendable {
     var source: HintSource?
     /// The number of failed requests for the extents.
     var attempts = 0
+    /// The earliest time of the next request for the extents after a failed one.
     var notBefore = MonotonicTime(nanoseconds: 0)
 }
 
 /// A layer that fill still has to complete, and the progress of fill in it.
 struct FillEntry: Sendable {
     let layer: LayerID
-    /// The next extent to examine. When fill passed the earlier extents, each was present, in flight or marked
-    /// ``LayerState/Marks/avoid``.
+    /// The number of the next extent to examine. Fill has passed all extents before this one. When it passed them, each
+    /// was present, in flight or marked ``LayerState/Marks/avoid``.
     var cursor = 0
     /// True if fill may have passed extents that did not arrive after all or could not be stored. Fill must then go
     /// through the layer again.
     var hasHoles = false
+    /// The number of the layer's fill requests that failed since the last success.
     var failures = 0
-    /// True if fill of this layer does not yield to readers; see ``PlannerConfiguration/eagerSmallest`` and
-    /// ``PlannerConfiguration/eagerSeconds``.
+    /// True if fill of this layer is eager, so that it does not yield to readers; see
+    /// ``PlannerConfiguration/eagerSmallest`` and ``PlannerConfiguration/eagerSeconds``.
     let isEager: Bool
     /// The time when the caller asked for fill.
     let since: MonotonicTime
     /// The time at which fill of this layer starts even if the container has not read anything yet.
     let delayedUntil: MonotonicTime
+    /// The earliest time of the layer's next fill request after a failed one.
     var notBefore = MonotonicTime(nanoseconds: 0)
 
-    /// Returns the earliest time of the layer's next fill request.
+    /// Returns the earliest time of the layer's next fill request. Until the container has read something, this is
+    /// ``delayedUntil`` or later. Afterwards, only ``notBefore`` counts.
     ///
-    /// - Parameter lastServed: the time when a reader was last served; `nil` if none was.
+    /// - Parameter lastServed: the latest time at which a reader was served; `nil` if there was none. If this time is
+    ///   after ``since``, the container has read something.
     func earliest(_ lastServed: MonotonicTime?) -> MonotonicTime {
         if let lastServed, lastServed > since { return notBefore }
         return max(notBefore, delayedUntil)
@@ -107,13 +112,15 @@ struct Request: Sendable {
     let attempts: Int
     /// The source of the hint that the request fetches; `nil` if the request did not start in class hint.
     let source: HintSource?
-    /// True if the request may pause for readers; false for nearby fill. The value matters only in class fill.
+    /// True if the request may pause for readers; false for nearby fill. The value has no effect in classes other than
+    /// fill.
     let mayPause: Bool
     var pausedSince: MonotonicTime?
     /// The number of bytes that a fill request may still fetch before it pauses again; see
     /// ``PlannerConfiguration/fillTrickle``.
     var trickle: UInt64 = 0
 
+    /// Removes the next extent from ``rest`` and returns it; `nil` if there is none.
     mutating func take() -> Int? {
         guard let segment = rest.first else { return nil }
         if segment.count == 1 {

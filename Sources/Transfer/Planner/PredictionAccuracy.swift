@@ -21,16 +21,17 @@ struct PredictionAccuracy: Sendable {
     /// True if at least three quarters of the recent reads were predicted; false before the measurement begins.
     var isHigh: Bool { isMeasured && hits >= misses * 3 }
 
-    /// Begins the measurement and adds ``credit`` hits in advance, so that a single miss does not make the accuracy
-    /// low. Keeps the misses that were recorded before this call.
+    /// Begins the measurement, because the planner fetches something for a prediction. Adds ``credit`` hits in advance,
+    /// so that a single miss does not make the accuracy low. Keeps the misses that were recorded before this call.
+    /// Later calls do nothing.
     mutating func begin() {
         guard !isMeasured else { return }
         isMeasured = true
         hits += Self.credit
     }
 
-    /// Begins the measurement with ``memory`` hits and no misses, for predictions that should cover nearly every read,
-    /// such as a predicted startup pack.
+    /// Begins the measurement with ``memory`` hits and no misses. This is for predictions that should cover nearly
+    /// every read, such as a predicted startup pack. Does nothing if the measurement has begun.
     mutating func beginTrusted() {
         guard !isMeasured else { return }
         isMeasured = true

@@ -29,8 +29,10 @@ struct ReadAround: Sendable {
         size = limits.first
     }
 
-    /// Creates the read-around of a new layer, with the size of `others`, the read-around over all layers. On a slow
-    /// link, the size is smaller: the number of bytes that the link carries in the time of a round trip plus
+    /// Creates the read-around of a new layer. It begins with the size of `others`, the read-around measured over all
+    /// layers.
+    ///
+    /// On a slow link, the size is smaller: the number of bytes that the link carries in the time of a round trip plus
     /// ``ReadAroundLimits/requestCost``. The size is then at least ``ReadAroundLimits/smallest``.
     init(after others: ReadAround, _ link: LinkEstimate) {
         limits = others.limits
@@ -39,14 +41,18 @@ struct ReadAround: Sendable {
         size = carried > 0 && carried < Double(others.size) ? max(limits.smallest, UInt64(carried)) : others.size
     }
 
-    /// Returns the maximum number of neighbor bytes for a demand of `demand` bytes. The result is at most `limit`, and
-    /// 0 if the demand is not small; see ``ReadAroundLimits/smallDemand``.
+    /// Returns the maximum number of neighbor bytes for a demand of `demand` bytes. The result is ``size``, but at most
+    /// `limit`. It is 0 if the demand is not small; see ``ReadAroundLimits/smallDemand``.
     func allowance(forDemandOf demand: UInt64, limit: UInt64 = .max) -> UInt64 {
         demand >= limits.smallDemand ? 0 : min(size, limit)
     }
 
-    /// Records the request for a small demand, with `count` bytes of neighbors (0 for none). Adjusts the size after
+    /// Records the request for a small demand, and adjusts the size from time to time. It does so after
     /// ``ReadAroundLimits/period`` requests with neighbors, or after twice as many requests without neighbors.
+    ///
+    /// - Parameters:
+    ///   - count: the number of neighbor bytes in the request; 0 if it has no neighbors.
+    ///   - link: the current estimate of the link, which shows the time that neighbors cost and save.
     mutating func requested(with count: UInt64, _ link: LinkEstimate) {
         guard count > 0 else {
             requestsAlone += 1

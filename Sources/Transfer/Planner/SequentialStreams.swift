@@ -15,7 +15,9 @@ struct SequentialStreams: Sendable {
         var last: Int
         /// The end of the extents that are already scheduled for read-ahead: the number of the last such extent plus 1.
         var scheduledEnd: Int
+        /// The number of bytes of the blob to read ahead of the reader.
         var window: UInt64 = 0
+        /// The maximum number of bytes of ``window`` beyond the end of the current file.
         var acrossFiles: UInt64 = 0
         var lastUse: UInt64
     }
@@ -23,8 +25,13 @@ struct SequentialStreams: Sendable {
     private var streams: [Stream] = []
     private var uses: UInt64 = 0
 
-    /// Assigns a read of `extents` to a stream. Returns the stream's index if the read moved an existing stream
-    /// forward; otherwise `nil`.
+    /// Assigns a read of `extents` to a stream. If the read moves a known stream forward, enlarges the stream's window
+    /// and returns the stream's index. If the read belongs to no known stream, begins a new stream and returns `nil`.
+    /// Also returns `nil` if the read stays within the extents that the stream has passed.
+    ///
+    /// - Parameters:
+    ///   - map: the layer's extents, which show if the read crossed the end of a file.
+    ///   - configuration: the limits of windows and of the number of streams.
     mutating func access(
         _ extents: Range<Int>, in map: any ExtentMap, configuration: PlannerConfiguration
     ) -> Int? {
@@ -61,10 +68,12 @@ struct SequentialStreams: Sendable {
         return index
     }
 
-    /// Returns the extents to schedule now for read-ahead of the stream `index`, and records them as scheduled. Returns
-    /// `nil` if more than half of the stream's window is already scheduled, or if the window has no further extent.
+    /// Returns the extents to schedule now for read-ahead of the stream with the index `index`, and records them as
+    /// scheduled. Returns `nil` if more than half of the stream's window is already scheduled, or if no further extent
+    /// lies in the window.
     ///
-    /// - Parameter isWithinFile: true to stop at the end of the current file.
+    /// - Parameter isWithinFile: true if read-ahead must stop at the end of the current file. If false, a part of the
+    ///   window may lie in the files after it.
     mutating func ahead(_ index: Int, in map: any ExtentMap, isWithinFile: Bool) -> Range<Int>? {
         let stream = streams[index]
         let start = stream.last + 1

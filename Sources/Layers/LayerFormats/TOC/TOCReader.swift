@@ -1,8 +1,8 @@
 import Base
 import Codecs
 
-/// A reader that decompresses a table of contents (TOC) and scans it in windows: parts of the JSON text. The whole text
-/// is never in memory.
+/// A reader that decompresses a table of contents (TOC), which is a JSON text, and scans the text in windows: parts of
+/// the text. The whole text is never in memory.
 struct TOCReader: ~Copyable {
     /// The number of text bytes in memory at a time, unless one entry is larger. A window of this size fits into the
     /// second-level cache.
@@ -13,7 +13,7 @@ struct TOCReader: ~Copyable {
 
     private let limits: LayerFormatLimits
     private let compressed: [ArraySlice<UInt8>]
-    /// The size in bytes of the text in a zstd frame; `nil` if the text is the only entry of a tar archive.
+    /// The size in bytes of the JSON text in a zstd frame; `nil` if the text is the only file in a tar archive.
     private let bareSize: UInt64?
     private var slice = 0
     private var offset = 0
@@ -24,9 +24,17 @@ struct TOCReader: ~Copyable {
     private var capacity: Int
     private var count = 0
 
+    /// Creates a reader of a compressed TOC, in one of two forms:
+    ///
+    /// - A gzip member that holds a tar archive. The only file in the archive is the JSON text of the TOC (eStargz).
+    /// - A zstd frame that holds the JSON text without a tar archive (zstd:chunked).
+    ///
     /// - Parameters:
-    ///   - compressed: consecutive pieces of a gzip member with a tar archive, or of a zstd frame with the text.
-    ///   - zstdSize: the size in bytes of the text in the zstd frame; `nil` for a gzip member.
+    ///   - compressed: the gzip member or the zstd frame, as consecutive pieces.
+    ///   - zstdSize: the size in bytes of the JSON text in a zstd frame; `nil` for a gzip member, because the tar
+    ///     header states the size of the text.
+    ///   - limits: the limits for the sizes of the JSON text and its entries. ``readAll(into:)`` throws if the TOC
+    ///     exceeds a limit.
     init(_ compressed: [ArraySlice<UInt8>], zstdSize: UInt64? = nil, limits: LayerFormatLimits) {
         bareSize = zstdSize
         self.compressed = compressed.filter { !$0.isEmpty }

@@ -86,8 +86,9 @@ extension StartPrediction {
         _modify { yield &self[PythonModules.self] }
     }
 
-    /// The maximum total size in bytes of the modules that one call of ``takeAlong(besides:)`` reports. If the other
-    /// modules of a package have a larger total size, the function reports none of them.
+    /// The maximum total size in bytes of the compiled modules that one call of ``takeAlong(besides:)`` reports. The
+    /// call looks at all compiled modules in one package that were neither reported nor read before. If these modules
+    /// are larger in total, the call reports none of them.
     private static let smallPackage: UInt64 = 1 << 20
 
     /// Reports the modules that a Python source file imports.
@@ -114,7 +115,8 @@ extension StartPrediction {
         }
     }
 
-    /// Reports the other compiled modules in the package of `module`, if their total size is at most ``smallPackage``.
+    /// Reports all other compiled modules in the directory (the package) of `module`. Skips modules that were reported
+    /// or read before. If the total size of the modules to report exceeds ``smallPackage``, reports none of them.
     ///
     /// The process will probably import most of these modules. Without this function, the prediction would find a
     /// module only after the importing module has arrived. So this function saves a round trip for each module.

@@ -5,8 +5,9 @@ public enum AnalyzerCommand: Equatable, Sendable {
     /// The beginning of a container start. The packet carries an open file descriptor of the merged tree. One
     /// ``layer(start:extentsSpanFiles:)`` packet for each layer follows. The analyzer does not answer.
     case begin(start: UInt32, layers: Int, treeSize: UInt64, speculates: Bool)
-    /// The next layer of a container start; the bottom layer comes first. The packet carries an open file descriptor of
-    /// the layer's content. The analyzer does not answer.
+    /// One layer of the image whose container starts. The client sends these packets in the order of the layers, the
+    /// bottom layer first. `extentsSpanFiles` is true if one extent of the layer may hold several files. The packet
+    /// carries an open file descriptor of the layer's content. The analyzer does not answer.
     case layer(start: UInt32, extentsSpanFiles: Bool)
     /// The process that the container runs.
     case configure(start: UInt32, ContainerStart)

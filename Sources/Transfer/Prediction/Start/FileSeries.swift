@@ -36,7 +36,8 @@ struct FileSeries {
         /// The directory that contains the names in which the paths differ: `plugins` for `plugins/*/plugin.json`.
         let directory: Substring
         /// The part of the path after the name in which the paths differ: `/plugin.json` for `plugins/*/plugin.json`.
-        /// If the files lie in one directory, this is the common ending of their names.
+        /// If the files lie in one directory, this is their file name extension with its dot: `.conf` for
+        /// `conf.d/*.conf`. It is then empty if the file names contain no dot.
         let rest: Substring
     }
 

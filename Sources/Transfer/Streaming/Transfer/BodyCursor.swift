@@ -43,8 +43,8 @@ struct BodyCursor {
         try await take(range).reduce(into: []) { $0 += $1.readableBytesView }
     }
 
-    /// Passes the next `count` bytes of the response to the closure `body`. All of these bytes must lie in the first
-    /// range of `rest`.
+    /// Reads the next `count` bytes of the response, and calls `body` with each buffer as its bytes arrive. The buffers
+    /// together hold exactly these bytes. All of them must lie in the first range of `rest`.
     private mutating func advance(_ count: UInt64, _ body: (ByteBuffer) -> Void) async throws(RegistryError) {
         var left = count
         while left > 0 {
