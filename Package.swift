@@ -100,9 +100,8 @@ let upperHalf: [Target] =
     + module(
         "Artifacts", "Artifacts",
         [
-            "Base", "Concurrency", "LayerIndex", "LayerFormats", "Codecs", "ContentStore", "Registry", crypto, nio,
-            nioPosix, logging,
-        ], tests: ["Linux", "Prediction", "Planner", "TestSupport", "TestRegistry", "Streaming"])
+            "Base", "Concurrency", "LayerIndex", "LayerFormats", "Registry", crypto, nio, nioPosix, logging,
+        ])
     + module(
         "Artifacts", "Conversion",
         [
@@ -115,10 +114,10 @@ let upperHalf: [Target] =
     + module(
         "Node", "Images",
         [
-            "Base", "Concurrency", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Prediction", "Planner",
-            "LazyFileSystem", "Registry", "Streaming", "Artifacts", "NodeDatabase", "ContainerRuntime", logging, nio,
-            nioPosix,
-        ], tests: ["TestSupport", "TestRegistry", "LazyFixtures", "Codecs", "Conversion"])
+            "Base", "Concurrency", "Linux", "Codecs", "LayerIndex", "LayerFormats", "ContentStore", "Prediction",
+            "Planner", "LazyFileSystem", "Registry", "Streaming", "Artifacts", "NodeDatabase", "ContainerRuntime",
+            logging, nio, nioPosix,
+        ], tests: ["TestSupport", "TestRegistry", "LazyFixtures", "Conversion"])
     + module(
         "Node", "Snapshotter",
         [
@@ -161,8 +160,9 @@ let parsers: [Target] = [
             "Basics", "Blob/ContentRange.swift", "Blob/MultipartParser.swift", "Blob/RangeAnswer.swift",
             "Credentials/AuthChallenge.swift", "Credentials/CredentialSource.swift", "Credentials/DockerConfig.swift",
             "Credentials/TokenAnswer.swift", "Credentials/TokenCache.swift", "Hosts/HostsFile.swift",
-            "Hosts/RegistryHost.swift", "Hosts/RegistryHost+Defaults.swift", "Hosts/TOMLOutline.swift", "Manifest",
-            "Reference", "Referrers", "Requests/RedirectExpiry.swift", "Transport/RedirectTarget.swift",
+            "Hosts/RegistryHost.swift", "Hosts/RegistryHost+Defaults.swift", "Hosts/TOMLOutline.swift",
+            "Hosts/TOMLScalar.swift", "Manifest", "Reference", "Referrers", "Requests/RedirectExpiry.swift",
+            "Transport/RedirectTarget.swift",
         ], swiftSettings: settings),
     .target(
         name: "Streaming", dependencies: ["Base", "Registry"], path: "Sources/Transfer/Streaming",

@@ -164,7 +164,12 @@ package struct TOMLOutline {
             default:
                 let before = index
                 while let byte = peek, ![0x2c, 0x5d, 0x7d, 0x0a, 0x23].contains(byte) { advance() }
-                if index == before, peek != nil { advance() }
+                if index == before {
+                    if peek != nil { advance() }
+                } else if !TOMLScalar.isWellFormed(bytes[before..<index]) {
+                    let reason = "a value must be in quotes, or be a number, a date, true or false"
+                    fault = fault ?? Fault(line: line, reason: reason)
+                }
             }
         }
 
