@@ -38,7 +38,7 @@ struct DaemonConfigurationTests {
                 background_requests = 2
                 ready_connections = 0
                 [trust]
-                audit_artifacts = false
+                verify_layers = false
                 [conversion]
                 service = "https://conversion.example/"
                 token_file = "/etc/token"
@@ -58,7 +58,7 @@ struct DaemonConfigurationTests {
         #expect(configuration.registryConnections == 4)
         #expect(configuration.registryBackgroundRequests == 2)
         #expect(configuration.registryReadyConnections == 0)
-        #expect(!configuration.auditsArtifacts)
+        #expect(!configuration.verifiesLayers)
         #expect(configuration.conversionService == "https://conversion.example")
         #expect(configuration.conversionToken == "/etc/token")
         #expect(configuration.prepareTimeout == 5)

@@ -142,26 +142,51 @@ struct PrivilegedEndToEndTests {
         }
     }
 
-    @Test("verifies complete layers against their image", arguments: [false, true])
-    func verifiesCompleteLayersAgainstTheirImage(withPack: Bool) async throws {
+    @Test("verifies every layer, and reads hardly any byte twice", arguments: ["eStargz", "artifact", "pack"])
+    func verifiesEveryLayer(kind: String) async throws {
+        let images = shared.images
+        let image = ["eStargz": images.main, "artifact": images.mainArtifact, "pack": images.mainPack][kind]
         var bytes: [UInt64] = []
-        for isAudited in [false, true] {
-            let said = isAudited ? "layer audited" : "layer complete"
-            bytes.append(try await completed(withPack, "[trust]\naudit_artifacts = \(isAudited)\n", said: said))
+        for isVerified in [false, true] {
+            bytes.append(
+                try await completed(
+                    try #require(image), "[trust]\nverify_layers = \(isVerified)\n",
+                    said: isVerified ? "layer verified" : "layer complete"))
         }
-        // The pack contains one of the files, which is read for the audit.
-        let spare = UInt64(withPack ? TestImages.bulkFileSize : 0) + bytes[0] / 20
+        // The pack contains one of the files, which is read for the verification.
+        let spare = UInt64(kind == "pack" ? TestImages.bulkFileSize : 0) + bytes[0] / 50
         #expect(bytes[1] < bytes[0] + spare, "\(bytes)")
+        print("verification of \(kind): \(bytes[1]) bytes on the link, \(bytes[0]) without")
+    }
+
+    @Test("verifies layers that are not stored as a whole") func verifiesWithoutStoring() async throws {
+        let options = "[streaming]\nbackground_fill = false\nread_ahead = false\n"
+        try await shared.withNode("stream", snapshotter: .rivulet(options: options)) { node in
+            let daemon = try #require(node.daemon as? RivuletDaemon)
+            let pod = try await Pod(
+                .init(
+                    name: "stream", image: shared.images.main, command: ["/bin/busybox", "sh", "-c", "sleep 1000"]),
+                in: lab, client: node.client)
+            let layers = Double(shared.images.layers.count)
+            let isDone = await eventually(within: .seconds(100)) {
+                (try? await daemon.metrics())?["rivulet_verified_layers_total"] == layers
+            }
+            #expect(isDone, "\(daemon.process.logTail(lines: 50))")
+            let metrics = try await daemon.metrics()
+            #expect(metrics["rivulet_unverified_layers"] == 0)
+            #expect(metrics["rivulet_complete_layers"] != layers)
+            try await pod.remove()
+        }
     }
 
     /// Returns the bytes on the link until the log has an entry for each layer.
-    private func completed(_ withPack: Bool, _ options: String, said: String) async throws -> UInt64 {
+    private func completed(_ image: String, _ options: String, said: String) async throws -> UInt64 {
         let bytes = Guarded<UInt64>(0)
-        try await shared.withNode("audit", snapshotter: .rivulet(options: options)) { node in
+        try await shared.withNode("verify", snapshotter: .rivulet(options: options)) { node in
             node.relay.forget()
             let pod = try await Pod(
                 .init(
-                    name: "audit", image: withPack ? shared.images.mainPack : shared.images.mainArtifact,
+                    name: "verify", image: image,
                     command: [
                         "/bin/busybox", "sh", "-c", "busybox sha256sum \(shared.images.bulk[0].path); sleep 1000",
                     ]), in: lab, client: node.client)

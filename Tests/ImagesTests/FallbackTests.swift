@@ -104,7 +104,7 @@ import Testing
         }
     }
 
-    @Test("bad_index: a layer that an audit has refused") func refused() async throws {
+    @Test("bad_index: a layer that its verification has refused") func refused() async throws {
         try await ImagesFixture.with { (fixture) async throws in
             let image = fixture.publish(["a"])
             let layer = image.layerDigests[0]

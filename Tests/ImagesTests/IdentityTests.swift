@@ -12,7 +12,7 @@ import Testing
 @Suite("identity of layers", .timeLimit(.minutes(1))) struct IdentityTests {
     /// Mounts the image's chain, and returns the names in its directory `dir`; `nil` if the image is not streamed.
     private static func names(
-        _ image: PublishedImage, chain: String, _ fixture: ImagesFixture
+        _ image: PublishedImage, chain: String? = nil, _ fixture: ImagesFixture
     ) async throws -> [String]? {
         guard let chain = await fixture.prepareAll(image, chain: chain) else { return nil }
         _ = try await fixture.images.mountedDirectory(ofChain: chain)
@@ -54,7 +54,7 @@ import Testing
             let lying = fixture.registry.addImage(
                 repository: "evil/app", layers: [TestLayer(blob.bytes, annotations: other.annotations)])
             #expect(await fixture.prepare(lying, 0).reason == .badIndex, "the blob has no such table of contents")
-            #expect(try await Self.names(honest, chain: "a", fixture) == ["a"])
+            #expect(try await Self.names(honest, fixture) == ["a"])
             #expect(await fixture.prepare(lying, 0, chain: "b").reason == .badIndex)
         }
     }
@@ -63,14 +63,14 @@ import Testing
         try await ImagesFixture.with { (fixture) async throws in
             let ours = fixture.publishOrdinary(["a"])
             try await fixture.publishArtifact(of: ours)
-            #expect(try await Self.names(ours, chain: "a", fixture) == ["a"])
+            #expect(try await Self.names(ours, fixture) == ["a"])
             let theirs = fixture.publishOrdinary(["a"], repository: "team/other")
             #expect(theirs.layerDigests == ours.layerDigests)
             #expect(await fixture.prepare(theirs, 0).reason == .unverified)
             // A second start of the first repository uses the stored layer.
             fixture.clock.advance(by: .seconds(120))
             let before = fixture.requests(ours.layerDigests[0])
-            #expect(try await Self.names(ours, chain: "a", fixture) == ["a"])
+            #expect(try await Self.names(ours, fixture) == ["a"])
             #expect(fixture.requests(ours.layerDigests[0]) == before)
         }
     }
@@ -80,7 +80,7 @@ import Testing
         try await ImagesFixture.with { (fixture) async throws in
             let ours = fixture.publishOrdinary(["a"])
             try await fixture.publishArtifact(of: ours)
-            #expect(try await Self.names(ours, chain: "a", fixture) == ["a"])
+            #expect(try await Self.names(ours, fixture) == ["a"])
             let key = try #require(fixture.store.keys(ofBlob: ours.layerDigests[0]).first)
             try fixture.store.refuse(
                 LayerKey(ours.layerDigests[0], .index(Digest.of([1]), repository: "\(fixture.repository)")))
@@ -89,6 +89,29 @@ import Testing
             try fixture.store.refuse(key)
             fixture.clock.advance(by: .seconds(120))
             #expect(await fixture.prepare(ours, 0).reason == .badIndex)
+        }
+    }
+
+    @Test("a verified layer is streamed only under the chain ID of its archive", arguments: [true, false])
+    func checksClaimsOfVerifiedLayers(isOrdinary: Bool) async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let image = isOrdinary ? fixture.publishOrdinary(["a", "b"]) : fixture.publish(["a", "b"])
+            if isOrdinary { try await fixture.publishArtifact(of: image) }
+            #expect(try await Self.names(image, fixture) == ["a", "b"])
+            for (digest, diffID) in zip(image.layerDigests, image.diffIDs) {
+                let layer = try #require(try fixture.stored(digest))
+                #expect(await eventually { layer.verifiedDiffID == diffID }, "the layer is verified in the background")
+            }
+            let counts = fixture.images.metrics.reduce(into: [:]) { $0[$1.definition.name] = $1.samples.first?.value }
+            #expect(counts["verified_layers_total"] == 2 && counts["unverified_layers"] == 0)
+            fixture.clock.advance(by: .seconds(120))
+            #expect(await fixture.prepare(image, 0, chain: "false").reason == .imageMismatch)
+            let bottom = try #require(await fixture.prepare(image, 0).chain)
+            let top = RemoteLayerRequest(
+                imageReference: image.reference, manifestDigest: image.manifestDigest,
+                layerDigest: image.layerDigests[1], chainID: image.diffIDs[1], parent: bottom, labels: [:])
+            #expect(await fixture.images.prepareLayer(top).reason == .imageMismatch)
+            #expect(await fixture.prepareAll(image) != nil)
         }
     }
 

@@ -73,7 +73,8 @@ struct ImagesFixture: Sendable {
 
     /// Requests one layer as the snapshotter does.
     ///
-    /// - Parameter chain: the name of the chain ID that the image states; `nil` for the image's tag.
+    /// - Parameter chain: the name of a chain ID that the image states falsely; `nil` for the chain ID that its
+    ///   configuration gives.
     func prepare(
         _ image: PublishedImage, _ number: Int, chain: String? = nil, namesManifest: Bool = true,
         labels: [String: String] = [:]
@@ -81,7 +82,7 @@ struct ImagesFixture: Sendable {
         await images.prepareLayer(
             RemoteLayerRequest(
                 imageReference: image.reference, manifestDigest: namesManifest ? image.manifestDigest : nil,
-                layerDigest: image.layerDigests[number], chainID: Self.chainID(chain ?? image.tag, number),
+                layerDigest: image.layerDigests[number], chainID: Self.chainID(image, number, named: chain),
                 parent: parent(of: image, number), labels: labels))
     }
 
@@ -100,7 +101,7 @@ struct ImagesFixture: Sendable {
             let outcome = await images.prepareLayer(
                 RemoteLayerRequest(
                     imageReference: image.reference, manifestDigest: image.manifestDigest,
-                    layerDigest: image.layerDigests[number], chainID: Self.chainID(chain ?? image.tag, number),
+                    layerDigest: image.layerDigests[number], chainID: Self.chainID(image, number, named: chain),
                     parent: parent, labels: [:]))
             guard case .ready(let identity, _, _) = outcome else { return nil }
             parent = identity.chain
@@ -108,8 +109,14 @@ struct ImagesFixture: Sendable {
         return parent
     }
 
-    /// Returns the chain ID that the image called `name` states for layer `number` with all layers below it.
-    static func chainID(_ name: String, _ number: Int) -> Digest { Digest.of(Array("\(name) \(number)".utf8)) }
+    /// Returns the chain ID that `image` states for layer `number` with all layers below it.
+    ///
+    /// - Parameter name: the name of a false chain ID; `nil` for the chain ID that follows from the configuration.
+    static func chainID(_ image: PublishedImage, _ number: Int, named name: String? = nil) -> Digest {
+        if let name { return Digest.of(Array("\(name) \(number)".utf8)) }
+        let chainID = image.diffIDs[...number].reduce(nil) { ImageConfiguration.chainID(of: $1, on: $0) }
+        return chainID ?? image.diffIDs[number]
+    }
 
     /// Returns the layer of an image's blob that the store has; `nil` if there is none.
     func stored(_ blob: Digest) throws -> StoredLayer? {
@@ -145,6 +152,8 @@ struct ImagesFixture: Sendable {
             try await TestRegistry.withRegistry(behaviour) { registry in
                 let workers = NIOThreadPool(numberOfThreads: 4)
                 workers.start()
+                let background = NIOThreadPool(numberOfThreads: 1)
+                background.start()
                 let store = try ContentStore(root: root)
                 var streaming = StreamingConfiguration()
                 streaming.planner.fetchNothingUnread()
@@ -154,7 +163,8 @@ struct ImagesFixture: Sendable {
                 let clock = ManualClock()
                 let images = ImageParts(
                     registry: client, containerd: nil, store: store, fileSystem: fileSystem, engine: engine,
-                    state: state, workers: workers, mountPoint: "/mount", clock: clock, logger: .silent
+                    state: state, workers: workers, background: background, mountPoint: "/mount", clock: clock,
+                    logger: .silent
                 ).images(options)
                 let result: Result<Void, any Error>
                 do {
@@ -169,6 +179,7 @@ struct ImagesFixture: Sendable {
                 await engine.shutdown()
                 await client.shutdown()
                 try await workers.shutdownGracefully()
+                try await background.shutdownGracefully()
                 try state.close()
                 try result.get()
             }

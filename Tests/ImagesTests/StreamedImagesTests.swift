@@ -59,12 +59,15 @@ import Testing
     }
 
     @Test("shares the layers of two images") func sharesLayers() async throws {
-        try await ImagesFixture.with { (fixture) async throws in
+        var options = ImageOptions()
+        // Verification reads the bytes outside all chunks.
+        options.verifiesLayers = false
+        try await ImagesFixture.with(options) { (fixture) async throws in
             let first = fixture.publish(["shared", "one"], tag: "one")
             let second = fixture.publish(["shared", "two"], tag: "two")
             #expect(await fixture.prepare(first, 0).isReady)
             let before = fixture.requests(first.layerDigests[0])
-            #expect(await fixture.prepare(second, 0, chain: "one").isReady)
+            #expect(await fixture.prepare(second, 0).isReady)
             #expect(await fixture.prepare(second, 1).isReady)
             #expect(fixture.requests(first.layerDigests[0]) == before)
         }
@@ -139,7 +142,7 @@ import Testing
         }
     }
 
-    private static let unknown = ChainKey(id: ImagesFixture.chainID("unknown", 0))
+    private static let unknown = ChainKey(id: Digest.of([0]))
 
     @Test("does not mount an unknown chain") func refusesUnknownChain() async throws {
         try await ImagesFixture.with { (fixture) async throws in

@@ -34,6 +34,9 @@ public struct PublishedImage: Sendable {
     public var configDigest: Digest
     /// The digests of the layers, bottom first.
     public var layerDigests: [Digest]
+    /// The diff IDs of the layers, bottom first. They are those of the image's configuration, unless the configuration
+    /// was given as bytes.
+    public var diffIDs: [Digest]
     /// The image's reference: `127.0.0.1:port/repository:tag`.
     public var reference: String
 }
@@ -77,11 +80,12 @@ extension TestRegistry {
         annotations: [String: String] = [:]
     ) -> PublishedImage {
         let digests = layers.map { addBlob($0.bytes, as: $0.statedDigest) }
-        let diffIDs = zip(layers, digests).map { JSON.string(($0.diffID ?? $1).description) }.joined(separator: ",")
+        let diffIDs = zip(layers, digests).map { $0.diffID ?? $1 }
+        let diffIDList = diffIDs.map { JSON.string($0.description) }.joined(separator: ",")
         let configBytes =
             config
             ?? Array(
-                #"{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[\#(diffIDs)]}}"#
+                #"{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[\#(diffIDList)]}}"#
                     .utf8)
         let configDigest = addBlob(configBytes)
         let descriptors = zip(layers, digests).map { layer, digest in
@@ -97,7 +101,7 @@ extension TestRegistry {
         let digest = addManifest(Array(manifest.utf8), repository: repository, tag: tag)
         return PublishedImage(
             repository: repository, tag: tag, manifestDigest: digest, configDigest: configDigest,
-            layerDigests: digests, reference: "\(host)/\(repository):\(tag)")
+            layerDigests: digests, diffIDs: diffIDs, reference: "\(host)/\(repository):\(tag)")
     }
 
     /// Publishes an index of manifests. Each entry has a platform (`os/architecture/variant`) or none.

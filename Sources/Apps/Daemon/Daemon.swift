@@ -63,12 +63,14 @@ struct Daemon: Sendable {
         let mount = try mount(fileSystem, logger)
         let workers = NIOThreadPool(numberOfThreads: Self.workerThreads)
         workers.start()
+        let background = NIOThreadPool(numberOfThreads: 1)
+        background.start()
         let images = ImageParts(
             registry: registry, containerd: configuration.containerdAddress.map { ContentClient(socket: $0) },
             store: store, fileSystem: fileSystem, engine: engine, predictor: predictor, state: state,
-            workers: workers, mountPoint: mount.mountPoint, logger: logger
+            workers: workers, background: background, mountPoint: mount.mountPoint, logger: logger
         ).images(options)
-        page.addSource { registry.metrics + engine.snapshot().metrics + mount.metrics }
+        page.addSource { registry.metrics + engine.snapshot().metrics + mount.metrics + images.metrics }
         if let predictor { page.addSource { predictor.statistics.metrics } }
 
         let notifier = SystemdNotifier(path: Self.environment("NOTIFY_SOCKET"), logger: logger)
@@ -76,7 +78,7 @@ struct Daemon: Sendable {
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
             .init(
                 service: StoreService(
-                    store: store, engine: engine, registry: registry, workers: workers, logger: logger)),
+                    store: store, engine: engine, registry: registry, pools: [background, workers], logger: logger)),
             .init(service: mount),
             .init(
                 service: FillReserveService(
@@ -126,7 +128,7 @@ struct Daemon: Sendable {
         options.profiles.quiet = .seconds(configuration.profileQuiet)
         options.usesArtifacts = configuration.usesArtifacts
         if let path = configuration.artifactKeys { options.artifactKeys = try artifactKeys(path) }
-        options.auditsArtifacts = configuration.auditsArtifacts
+        options.verifiesLayers = configuration.verifiesLayers
         options.fillsInBackground = configuration.fillsInBackground
         return options
     }

@@ -11,7 +11,8 @@ struct StoreService: Service {
     let store: ContentStore
     let engine: StreamingEngine
     let registry: RegistryClient
-    let workers: NIOThreadPool
+    /// The thread pools to shut down.
+    let pools: [NIOThreadPool]
     let logger: Logger
 
     func run() async throws {
@@ -24,10 +25,10 @@ struct StoreService: Service {
         await engine.shutdown()
         await registry.shutdown()
         do {
-            try await workers.runIfActive { [store] in try store.makeAllDurable() }
+            try await pools.last?.runIfActive { [store] in try store.makeAllDurable() }
         } catch {
             logger.warning("failed to flush fetched content to disk", metadata: ["error": "\(error)"])
         }
-        try? await workers.shutdownGracefully()
+        for pool in pools { try? await pool.shutdownGracefully() }
     }
 }

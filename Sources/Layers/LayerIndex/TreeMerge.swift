@@ -324,7 +324,7 @@ struct TreeMerge {
         _ path: [[UInt8]], from layer: Int, downTo lowest: Int = 0
     ) throws(LayerIndexError) -> Unpacked? {
         for layer in (lowest...layer).reversed() {
-            let view = LayerView(tree: layers[layer])
+            let view = TreeView(tree: layers[layer])
             let resolved: RootPath
             do throws(LayerIndexError) {
                 resolved = try RootPath(path, in: view, limits: limits, maximumWork: resolutionBudget)
@@ -357,25 +357,6 @@ struct TreeMerge {
             return try unpacked(source, mark, over: below, heritage)
         }
         return nil
-    }
-
-    /// A view of a layer's tree, in which ``RootPath`` resolves paths.
-    private struct LayerView: PathTree {
-        let tree: TreeImage
-
-        var rootNode: UInt64 { tree.rootInode }
-
-        func find(_ name: [UInt8], in parent: UInt64) throws(LayerIndexError) -> PathEntry<UInt64> {
-            let found = try name.withUnsafeBufferPointer { (name) throws(LayerIndexError) -> UInt64? in
-                try tree.lookup(parent, UnsafeRawBufferPointer(name))
-            }
-            guard let found else { return .absent }
-            switch try tree.attributes(found).kind {
-            case .directory: return .directory(found)
-            case .symlink: return .symbolicLink(try tree.withSymbolicLink(found) { Array($0) })
-            default: return .other
-            }
-        }
     }
 
     private func append(_ source: Source, to list: inout ExtendedAttributeList) throws(LayerIndexError) {

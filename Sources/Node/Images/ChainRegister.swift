@@ -2,6 +2,7 @@ import Base
 import ContentStore
 import NIOPosix
 import NodeDatabase
+import Registry
 
 /// The register of chains: it records the layers of each chain in the state database.
 struct ChainRegister: Sendable {
@@ -14,17 +15,44 @@ struct ChainRegister: Sendable {
     /// - Parameters:
     ///   - parent: the chain below; `nil` for the bottom layer.
     ///   - claim: the chain ID that the image's configuration states for the chain.
-    /// - Throws: a ``FallbackReason`` if the database fails.
+    /// - Throws: a ``FallbackReason`` if the layers are verified and have another chain ID, or if the database fails.
     func record(
         _ layer: RemoteLayer, parent: ChainKey?, claim: Digest
     ) async throws(FallbackReason) -> ChainKey {
         do {
-            return try await workers.runIfActive { [records] in
-                try records.add(layer, parent: parent, claim: claim)
+            return try await workers.runIfActive { [self] in
+                if let truth = try trueChainID(of: layer.key, on: parent), truth != claim {
+                    throw FallbackReason(
+                        .imageMismatch, "the image states the chain ID \(claim), but its layers have \(truth)")
+                }
+                return try records.add(layer, parent: parent, claim: claim)
             }
+        } catch let reason as FallbackReason {
+            throw reason
         } catch {
             throw FallbackReason(.storage, "chain \(claim): \(error)")
         }
+    }
+
+    /// Returns the chain ID that follows from the archives of the chain's layers; `nil` if the chain is unknown or one
+    /// of its layers is not verified. Blocks on the disk.
+    func trueChainID(of chain: ChainKey) throws -> Digest? {
+        try chainID(of: try records.find(chain)?.layers.map(\.key) ?? [])
+    }
+
+    private func trueChainID(of layer: LayerKey, on parent: ChainKey?) throws -> Digest? {
+        guard let parent else { return try chainID(of: [layer]) }
+        guard let below = try records.find(parent) else { return nil }
+        return try chainID(of: below.layers.map(\.key) + [layer])
+    }
+
+    private func chainID(of layers: [LayerKey]) throws -> Digest? {
+        var chainID: Digest?
+        for layer in layers {
+            guard let diffID = try store.layer(layer)?.verifiedDiffID else { return nil }
+            chainID = ImageConfiguration.chainID(of: diffID, on: chainID)
+        }
+        return chainID
     }
 
     /// Returns true if this node has everything that mounting the chain needs.

@@ -17,9 +17,9 @@ public struct ImageOptions: Sendable {
     /// The keys of trusted signers of streaming artifacts; `nil` trusts everyone who may push to the image's
     /// repository.
     public var artifactKeys: ArtifactKeys?
-    /// True if a layer is audited when its index came from a streaming artifact. The audit begins when the layer is
-    /// complete. The audit compares the layer with the manifest and the configuration of the layer's image.
-    public var auditsArtifacts = true
+    /// True if every layer is verified: its archive is compared with its index, once the layer is complete or will not
+    /// become complete.
+    public var verifiesLayers = true
     /// The options for recording and replaying profiles.
     public var profiles = ProfilePolicy()
     /// True if the streaming engine fetches the rest of each mounted image in the background

@@ -24,6 +24,8 @@ public struct ImageParts: Sendable {
     public var state: StateDatabase
     /// The thread pool for blocking work.
     public var workers: NIOThreadPool
+    /// The thread pool for work that must not disturb containers. Its threads run only when a processor is idle.
+    public var background: NIOThreadPool
     /// The directory at which `fileSystem` is mounted.
     public var mountPoint: String
     public var clock: any TimeSource
@@ -32,8 +34,7 @@ public struct ImageParts: Sendable {
     public init(
         registry: RegistryClient, containerd: ContentClient?, store: ContentStore, fileSystem: LazyFileSystem,
         engine: StreamingEngine, predictor: Predictor? = nil, state: StateDatabase, workers: NIOThreadPool,
-        mountPoint: String,
-        clock: any TimeSource = .system, logger: Logger
+        background: NIOThreadPool, mountPoint: String, clock: any TimeSource = .system, logger: Logger
     ) {
         self.registry = registry
         self.containerd = containerd
@@ -43,6 +44,7 @@ public struct ImageParts: Sendable {
         self.predictor = predictor
         self.state = state
         self.workers = workers
+        self.background = background
         self.mountPoint = mountPoint
         self.clock = clock
         self.logger = logger
@@ -51,6 +53,8 @@ public struct ImageParts: Sendable {
     /// Creates the node's ``RemoteImages`` from these parts.
     public func images(_ options: ImageOptions) -> StreamedImages {
         let building = AsyncSemaphore(1)
+        let (engine, fills) = (engine, options.fillsInBackground)
+        let verification = VerificationCounters()
         let profileRecords = ProfileRecords(state)
         let chainRecords = ChainRecords(state)
         let profiles = KnownProfiles(
@@ -61,20 +65,25 @@ public struct ImageParts: Sendable {
                 records: profileRecords, engine: engine, workers: workers, policy: options.profiles, clock: clock,
                 logger: logger),
             engine: engine, predictor: predictor, store: store, logger: logger)
-        let auditor =
-            options.auditsArtifacts
-            ? LayerAuditor(registry: registry, store: store, workers: workers, logger: logger) : nil
-        if let auditor { engine.onLayerCompleted { auditor.audit($0) } }
         let register = ChainRegister(records: chainRecords, store: store, workers: workers)
-        let fills = options.fillsInBackground
+        let verifier =
+            options.verifiesLayers
+            ? LayerVerifier(
+                registry: registry, store: store, register: register, threads: BackgroundThreads(pool: background),
+                counters: verification, isFilling: { fills && engine.isFillAllowed }, clock: clock, logger: logger)
+            : nil
+        if let verifier { engine.onLayerCompleted { verifier.layerIsComplete($0) } }
         let mounts = ChainMounts(
             assembly: ChainAssembly(
                 records: chainRecords, store: store, fileSystem: fileSystem, engine: engine, start: start,
                 logger: logger),
             workers: workers, building: building, mountPoint: mountPoint, logger: logger
         ) { layers in
-            if fills { engine.fill(layers) }
-            if let auditor { layers.forEach(auditor.audit) }
+            // Unverified layers come first.
+            let isVerified = layers.map { $0.verifiedDiffID != nil }
+            let ordered = zip(layers, isVerified).filter { !$1 } + zip(layers, isVerified).filter { $1 }
+            if fills { engine.fill(ordered.map(\.0)) }
+            verifier?.layersAreMounted(layers)
         }
         let opener = ImageOpener(
             parts: OpeningParts(
@@ -84,8 +93,7 @@ public struct ImageParts: Sendable {
                     finder: ArtifactFinder(registry: registry, keys: options.artifactKeys, logger: logger)),
                 layers: LayerFetcher(
                     registry: registry, store: store, workers: workers, building: building,
-                    formats: options.formats, allowsUnverifiedTOC: options.allowsUnverifiedTOC,
-                    isAudited: options.auditsArtifacts),
+                    formats: options.formats, allowsUnverifiedTOC: options.allowsUnverifiedTOC),
                 profiles: profiles, streaming: LayerStreaming(engine: engine, predictor: predictor, workers: workers)),
             options: ImageOpening.Options(options, predicts: predictor != nil), lookupLimit: options.optionalLookups,
             clock: clock,
@@ -94,7 +102,8 @@ public struct ImageParts: Sendable {
             images: OpenedImages(
                 remembersFor: options.remembersFor, remembersDeclinedFor: options.remembersDeclinedFor),
             opener: opener, register: register, mounts: mounts, start: start,
-            expected: ExpectedImages(registry: registry, chains: register, clock: clock), clock: clock)
+            expected: ExpectedImages(registry: registry, chains: register, clock: clock), verification: verification,
+            store: store, clock: clock)
     }
 }
 

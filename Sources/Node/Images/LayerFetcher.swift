@@ -20,8 +20,8 @@ struct LayerFetcher: Sendable {
         /// image if the layer's format keeps it there.
         case blob
         /// The image's streaming artifact, whose entry for the layer names the layer's index. `index` is the index
-        /// itself, if it was fetched early. `subject` is the digest of the image's manifest, for the audit.
-        case artifact(StreamingArtifact.Layer, index: [UInt8]?, subject: Digest?)
+        /// itself, if it was fetched early.
+        case artifact(StreamingArtifact.Layer, index: [UInt8]?)
     }
 
     /// The maximum size of one read for opening a layer, in bytes. The largest of these reads returns the table of
@@ -37,12 +37,9 @@ struct LayerFetcher: Sendable {
     let building: AsyncSemaphore
     let formats: LayerFormatRegistry
     let allowsUnverifiedTOC: Bool
-    /// True if layers whose index comes from a streaming artifact are audited later. The fetcher then stores the digest
-    /// of the image's manifest with the layer, for the audit.
-    let isAudited: Bool
 
-    /// Returns a stored layer that matches `query` and that images of `repository` may use. Skips layers that an audit
-    /// has refused. Returns `nil` if no layer is left.
+    /// Returns a stored layer that matches `query` and that images of `repository` may use. Skips layers that their
+    /// verification has refused. Returns `nil` if no layer is left.
     ///
     /// Throws if the store fails.
     func stored(
@@ -81,7 +78,7 @@ struct LayerFetcher: Sendable {
             try await checkNotRefused(key)
             let (index, tail) = try await readIndex(description, of: image)
             return (try await install(key, index: index), tail)
-        case .artifact(let layer, let early, let subject):
+        case .artifact(let layer, let early):
             let key = LayerKey(
                 description.digest, .index(layer.index.digest, repository: "\(image.repository)"))
             try await checkNotRefused(key)
@@ -91,34 +88,30 @@ struct LayerFetcher: Sendable {
                 source: (layer.copy?.digest ?? description.digest, layer.copy?.size ?? description.size),
                 windows: layer.windows?.digest)
             let (index, tail) = try await readIndex(description, of: image, artifact: layer, early: early)
-            var origin: [UInt8]?
-            if isAudited, let subject {
-                origin = try? LayerOrigin(repository: image.repository, manifest: subject).encoded()
-            }
-            return (try await install(key, index: index, origin: origin), tail)
+            return (try await install(key, index: index), tail)
         }
     }
 
     private func install(
-        _ key: LayerKey, index: LayerIndexBytes, origin: [UInt8]? = nil
+        _ key: LayerKey, index: LayerIndexBytes
     ) async throws(FallbackReason) -> StoredLayer {
         do {
             return try await workers.runIfActive { [store] in
                 // Parsing a large table of contents takes several times the memory of the index.
                 defer { Sys.releaseFreedMemory() }
-                return try store.install(key, index: index, origin: origin)
+                return try store.install(key, index: index)
             }
         } catch {
             throw FallbackReason(.storage, "layer \(key): \(error)")
         }
     }
 
-    /// Throws a ``FallbackReason`` for a layer that an audit has refused. Blocks on the disk.
+    /// Throws a ``FallbackReason`` for a layer that its verification has refused. Blocks on the disk.
     static func checkNotRefused(_ key: LayerKey, _ store: ContentStore) throws {
         guard try store.isRefused(key) else { return }
         throw FallbackReason(
             .badIndex,
-            "an audit refused layer \(key): it is not what its image says; \(store.refusal(of: key)) records that")
+            "layer \(key) is not what its blob contains; \(store.refusal(of: key)) records that")
     }
 
     private func checkNotRefused(_ key: LayerKey) async throws(FallbackReason) {

@@ -69,7 +69,7 @@ struct OpeningContents: Sendable {
         case .blob: return .blob
         case .artifact(let layer, let isIndexHere):
             let index = isIndexHere ? try? await indexes[layer.index.digest]?.value : nil
-            return .artifact(layer, index: index, subject: artifact?.subject.digest)
+            return .artifact(layer, index: index)
         }
     }
 

@@ -1,4 +1,4 @@
-import Base
+public import Base
 import Concurrency
 public import ContentStore
 import LayerIndex
@@ -13,11 +13,13 @@ public final class StreamedImages: RemoteImages {
     private let mounts: ChainMounts
     private let start: ChainStart
     private let expected: ExpectedImages
+    private let verification: VerificationCounters
+    private let store: ContentStore
     private let clock: any TimeSource
 
     init(
         images: OpenedImages, opener: ImageOpener, register: ChainRegister, mounts: ChainMounts, start: ChainStart,
-        expected: ExpectedImages, clock: any TimeSource
+        expected: ExpectedImages, verification: VerificationCounters, store: ContentStore, clock: any TimeSource
     ) {
         self.images = Guarded(images)
         self.opener = opener
@@ -25,8 +27,13 @@ public final class StreamedImages: RemoteImages {
         self.mounts = mounts
         self.start = start
         self.expected = expected
+        self.verification = verification
+        self.store = store
         self.clock = clock
     }
+
+    /// The metrics of the verification of layers.
+    public var metrics: [MetricFamily] { verification.metrics(unverified: store.unverifiedCount) }
 
     public func prepareLayer(_ request: RemoteLayerRequest) async -> RemoteLayerOutcome {
         do throws(FallbackReason) {

@@ -39,7 +39,7 @@ public struct ChainRecords: Sendable {
     /// recently recorded one.
     static let maximumRepositories = 16
 
-    private let state: StateDatabase
+    let state: StateDatabase
 
     /// Creates an accessor for the records in `state`.
     public init(_ state: StateDatabase) {

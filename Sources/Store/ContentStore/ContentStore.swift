@@ -14,10 +14,10 @@ import SystemPackage
 ///                                zeros, or bytes that are not fetched yet
 /// layers/<key>/present           one bit per chunk: set if `content` has the chunk   (``PresenceFormat``)
 /// layers/<key>/windows           data for decoding from the middle of a DEFLATE stream, if needed   (``WindowsFile``)
-/// layers/<key>/origin            where the index came from, until an audit succeeds   (``origin(of:)``)
-/// layers/<key>/gaps              the decoded bytes outside the chunks, until the same audit   (``TarSplitLog``)
+/// layers/<key>/gaps              the decoded bytes outside the chunks, until verified  (``TarSplitLog``)
+/// layers/<key>/verified          the diff ID of a verified layer   (``markVerified(_:diffID:)``)
 /// chains/<key>/tree.erofs        the merged tree of a chain; its device tags name the layers
-/// refused/<key>                  markers of layers that failed an audit
+/// refused/<key>                  markers of layers that are not what their blobs contain
 /// installing/                    unfinished directories; emptied when the store opens
 /// set-aside/                     the quarantine: the latest unusable files and directories, at most 8
 /// ```
@@ -91,6 +91,12 @@ public final class ContentStore: Sendable {
         try layers.value(key.id) { () throws(ContentStoreError) in try openLayer(key) }
     }
 
+    /// Returns the layer if it is open. Reads only memory.
+    public func opened(_ key: LayerKey) -> StoredLayer? { layers.find(key.id) }
+
+    /// The number of open layers that are not verified. See ``markVerified(_:diffID:)``.
+    public var unverifiedCount: Int { layers.open.count { $0.verifiedDiffID == nil } }
+
     /// Returns the keys of all stored layers with this blob, in a fixed order. Reads only memory.
     public func keys(ofBlob blob: Digest) -> [LayerKey] {
         keys.withLock { $0[blob] ?? [] }.sorted { $0.id < $1.id }
@@ -104,11 +110,10 @@ public final class ContentStore: Sendable {
     ///
     /// Several threads may install the same layer at once. After a crash, the layer is stored completely or not at all.
     ///
-    /// - Parameter origin: a record of where the index came from, for a later audit; `nil` for no audit. At most 4096
-    ///   bytes. See ``origin(of:)``.
-    /// - Throws: `.badIndex` if `index` belongs to another blob or cannot be read back; `.noSpace`, `.readOnly`, `.io`.
+    /// - Throws: `.badIndex` if `index` belongs to another blob, cannot be read back, or marks bytes as zeros that are
+    ///   not; `.noSpace`, `.readOnly`, `.io`.
     public func install(
-        _ key: LayerKey, index: LayerIndexBytes, origin: [UInt8]? = nil
+        _ key: LayerKey, index: LayerIndexBytes
     ) throws(ContentStoreError) -> StoredLayer {
         let layer = try layers.value(key.id) { () throws(ContentStoreError) in
             if let layer = try openLayer(key) { return layer }
@@ -117,10 +122,14 @@ public final class ContentStore: Sendable {
                     try Self.writeDurably(directory + "/key", Array(key.description.utf8))
                     try Self.writeDurably(directory + "/tree.erofs", index.tree)
                     try Self.writeDurably(directory + "/chunks", index.chunks)
-                    if let origin { try Self.writeDurably(directory + "/origin", origin) }
                 }
                 let opener = opener(key, directory)
-                try opener.create(try Self.orBadIndex("the index of \(key)") { try opener.index() })
+                let opened = try Self.orBadIndex("the index of \(key)") { try opener.index() }
+                if let chunk = opened.chunks.falseZeros() {
+                    throw ContentStoreError(
+                        .badIndex, "the index of \(key) marks chunk \(chunk) as zeros, but its digest is another")
+                }
+                try opener.create(opened)
             }
             keys.withLock { _ = $0[key.blob, default: []].insert(key) }
             return try openLayer(key)

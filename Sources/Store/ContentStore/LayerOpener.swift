@@ -205,10 +205,12 @@ struct LayerOpener {
                 loaded.words[chunk >> 6] |= 1 << UInt64(chunk & 63)
             }
             chunks.releaseResidentPages()
+            let diffID = ContentStore.verifiedDiffID(in: directory)
             return StoredLayer.Parts(
                 key: key, tree: index.tree, chunks: chunks, contentPath: contentPath, content: content,
                 presence: presence, words: loaded.words, slots: loaded.slots, isSaved: isSaved,
-                windows: try windows(chunks), gaps: gaps(chunks), claim: claim)
+                windows: try windows(chunks), gaps: diffID == nil ? gaps(chunks) : nil, diffID: diffID,
+                claim: claim)
         } catch let error as Errno {
             // Treat an unreadable presence file like a missing one.
             if error == .ioError || error == .noData {
@@ -227,12 +229,10 @@ struct LayerOpener {
         }
     }
 
-    /// Opens the log of gaps, the decoded bytes outside all chunks. Returns `nil` if the layer has no `origin` file,
-    /// because only a layer with this file needs an audit. Also returns `nil` if the log cannot be opened. An audit
-    /// without the log fetches the whole blob from the registry.
+    /// Opens the log of gaps, the decoded bytes outside all chunks. Returns `nil` if the log cannot be opened. The
+    /// verification of the layer then fetches the whole blob from the registry.
     private func gaps(_ chunks: ChunkTable) -> TarSplitLog? {
-        guard (try? Sys.exists(directory + "/origin")) == true else { return nil }
-        return try? TarSplitLog(path: directory + "/gaps", extentCount: chunks.extentCount)
+        try? TarSplitLog(path: directory + "/gaps", extentCount: chunks.extentCount)
     }
 
     private static func clear(_ chunks: Range<Int>, in words: inout [UInt64]) {

@@ -31,8 +31,8 @@ public final class StoredLayer: Sendable {
     /// The local copy of the layer's windows; `nil` if no extent needs a window. A window is the data that a decoder
     /// needs to start in the middle of a DEFLATE stream.
     public let windows: WindowsFile?
-    /// The log of the layer's gaps; `nil` if the layer has no pending audit, or if the log could not be opened. Gaps
-    /// are decoded bytes outside all chunks, such as tar headers.
+    /// The log of the layer's gaps; `nil` if the layer was already verified when it was opened, or if the log could not
+    /// be opened. Gaps are decoded bytes outside all chunks, such as tar headers.
     public let gaps: TarSplitLog?
 
     private let content: OwnedDescriptor
@@ -50,6 +50,7 @@ public final class StoredLayer: Sendable {
     private let isShortened = Atomic<Bool>(false)
     /// The lock for two operations: making the layer durable, and repairing a shortened content file.
     private let durabilityLock = BlockingLock()
+    private let diffID: Guarded<Digest?>
     private let durability: Guarded<Durability>
     /// The lock on the store. The reference keeps the store locked while this object can write to it.
     private let claim: StoreLock
@@ -76,6 +77,7 @@ public final class StoredLayer: Sendable {
         let isSaved: Bool
         let windows: WindowsFile?
         let gaps: TarSplitLog?
+        let diffID: Digest?
         let claim: StoreLock
     }
 
@@ -88,6 +90,7 @@ public final class StoredLayer: Sendable {
         windows = parts.windows
         gaps = parts.gaps
         claim = parts.claim
+        diffID = Guarded(parts.diffID)
         bits = AtomicBits(count: parts.chunks.chunkCount, initial: parts.words)
         // `changes` starts at 0, so a `recorded` of 0 means saved. `changes` never reaches `.max`, which means unsaved.
         durability = Guarded(Durability(slots: parts.slots, recorded: parts.isSaved ? 0 : .max))
@@ -102,6 +105,15 @@ public final class StoredLayer: Sendable {
         presentChunks = Atomic(count)
         presentLength = Atomic(length)
         content = parts.content
+    }
+
+    /// The digest of the layer's archive, with which the index has been compared; `nil` for an unverified layer.
+    /// See ``ContentStore/markVerified(_:diffID:)``.
+    public var verifiedDiffID: Digest? { diffID.withLock { $0 } }
+
+    func becomeVerified(_ digest: Digest) {
+        diffID.withLock { $0 = digest }
+        gaps?.close()
     }
 
     // MARK: Presence

@@ -9,18 +9,18 @@ package import SystemPackage
 /// A gap is a stretch of an extent's decoded bytes that belongs to no chunk: archive headers, padding, or zeros. It
 /// lies before, between or after the extent's chunks.
 ///
-/// The threads that decode extents write the log. An audit rebuilds the layer's archive from the log and the content.
-/// From the registry, the audit fetches only the bytes that neither the log nor the content has.
+/// The threads that decode extents write the log. The verification of the layer rebuilds the layer's archive from the
+/// log and the content. From the registry, it fetches only the bytes that neither the log nor the content has.
 ///
-/// Only layers with a pending audit have a log (``ContentStore/origin(of:)``). The file is a sequence of records:
+/// Only unverified layers have a log. The file is a sequence of records:
 ///
 /// ```
 ///  0  extent u32    4  decoded size of its gaps u32    8  stored size u32    12  CRC-32C of the other bytes u32
 /// 16  the extent's gaps one after the other, as the caller compressed them
 /// ```
 ///
-/// If the write of a record failed, the readers of the log cannot find the later records. The audit fetches the extents
-/// without a record. If a record has a wrong checksum, the audit fetches the whole blob.
+/// If the write of a record failed, the readers of the log cannot find the later records. The verification fetches the
+/// extents without a record. If a record has a wrong checksum, the verification fetches the whole blob.
 public final class TarSplitLog: Sendable {
     /// The maximum decoded size, in bytes, of all gaps of one extent together. The log does not record larger gaps.
     public static let maximumGaps = 8 << 20

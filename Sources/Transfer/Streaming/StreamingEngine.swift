@@ -64,6 +64,9 @@ public final class StreamingEngine: ChunkSource {
         pipeline.scheduler.allowFill(isAllowed)
     }
 
+    /// False while background fill is stopped (``allowFill(_:)``).
+    public var isFillAllowed: Bool { pipeline.scheduler.isFillAllowed }
+
     /// Publishes the chunks in a part of a layer's blob that the caller has fetched without the engine. For example,
     /// the request for a layer's table of contents also brings the bytes before the table. For a small layer, these
     /// bytes are the whole content.

@@ -46,10 +46,10 @@ public struct DaemonConfiguration: Sendable {
     /// The path of a file of trusted Ed25519 public keys (PEM). A streaming artifact must be signed with one of these
     /// keys; `nil` accepts unsigned artifacts.
     public var artifactKeys: String?
-    /// True if the daemon audits each layer that was streamed through a streaming artifact, once the store has all of
-    /// the layer's content. The audit rebuilds the layer's archive. It compares the archive's diff ID with the image's
-    /// configuration, and the archive's file tree with the mounted tree.
-    public var auditsArtifacts = true
+    /// True if the daemon verifies every layer in the background: it puts the layer's archive together, and compares
+    /// the archive's files with the layer's index. Layers that are stored as a whole need hardly any further bytes. The
+    /// blobs of all others are read once more.
+    public var verifiesLayers = true
     /// The URL of the conversion service to which the daemon reports the first reads of containers; `nil` for none.
     public var conversionService: String?
     /// The path of a file with the bearer token of the conversion service; `nil` if the service requires none.
@@ -91,7 +91,7 @@ public struct DaemonConfiguration: Sendable {
             "streaming.background_fill_disk_percent", default: fillDiskPercent, in: 1...100)
         fuseThreads = try reader.integer("fuse.threads", default: fuseThreads, in: 0...256)
         allowsUnverifiedTOC = try reader.bool("trust.allow_unverified_toc", default: allowsUnverifiedTOC)
-        auditsArtifacts = try reader.bool("trust.audit_artifacts", default: auditsArtifacts)
+        verifiesLayers = try reader.bool("trust.verify_layers", default: verifiesLayers)
         let artifactKeys = try reader.string("trust.artifact_keys", default: "")
         self.artifactKeys = artifactKeys.isEmpty ? nil : artifactKeys
         conversionService = try reader.url("conversion.service")

@@ -27,8 +27,8 @@ public final class LayerIndexer {
     /// The zstd level for windows. The level is high, because windows are small and compressed once.
     private static let windowLevel: Int32 = 19
 
-    /// The expected digest and size in bytes of the blob; `nil` if ``init(archiveOf:)`` created the indexer.
-    private let expected: (digest: Digest, size: UInt64)?
+    /// The expected digest and size in bytes of the blob.
+    private let expected: (digest: Digest, size: UInt64)
     private let scanner = LayerScanner()
     private var reader = TarReader()
     private var builder: LayerIndexBuilder?
@@ -67,24 +67,14 @@ public final class LayerIndexer {
         builder = LayerIndexBuilder(layer: layer, blobDigest: blobDigest, blobSize: blobSize)
     }
 
-    /// Creates an indexer that reads a layer's uncompressed archive instead of its blob. Use the result to compare the
-    /// layer with a known index. The extents in the result are ranges of the archive, not of a blob.
-    ///
-    /// - Parameter layer: the digest of the layer's blob, which the index records.
-    public init(archiveOf layer: Digest) {
-        expected = nil
-        // The archive may have any size.
-        builder = LayerIndexBuilder(blobDigest: layer, blobSize: 1 << 62)
-    }
-
     deinit {
         output.deallocate()
     }
 
-    /// Reads the next bytes of the blob, or of the archive if ``init(archiveOf:)`` created the indexer.
+    /// Reads the next bytes of the blob.
     public func push(_ bytes: UnsafeRawBufferPointer) throws(LayerFormatError) {
         received += UInt64(bytes.count)
-        if let expected, received > expected.size {
+        guard received <= expected.size else {
             throw LayerFormatError(
                 .badArchive, "the blob has more than the \(expected.size) bytes that its descriptor says")
         }
@@ -103,7 +93,7 @@ public final class LayerIndexer {
     ///
     /// - Throws: `badArchive` if the blob does not have the expected digest and size, or if the archive is incomplete.
     public func finish() throws(LayerFormatError) -> IndexedLayer {
-        if let expected, received != expected.size || blobHasher.finish() != expected.digest {
+        guard received == expected.size, blobHasher.finish() == expected.digest else {
             throw LayerFormatError(.badArchive, "the blob is not the one that its descriptor names, \(expected.digest)")
         }
         guard held.isEmpty else { throw LayerFormatError(.badArchive, "the blob ends within a header") }
@@ -154,7 +144,7 @@ public final class LayerIndexer {
             case .deflate: .deflate
             }
         // If this boundary is the end of the blob, no extent begins.
-        guard boundary.offset < expected?.size ?? .max else {
+        guard boundary.offset < expected.size else {
             extent = nil
             return
         }

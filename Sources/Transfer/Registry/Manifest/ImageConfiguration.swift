@@ -17,9 +17,13 @@ public struct ImageConfiguration: Sendable, Equatable {
 
     /// The chain ID of all layers (OCI image-spec, config.md, "Layer ChainID"); `nil` if there are no layers.
     public var chainID: Digest? {
-        diffIDs.dropFirst().reduce(diffIDs.first) { chain, diffID in
-            chain.map { Digest.of(Array("\($0) \(diffID)".utf8)) }
-        }
+        diffIDs.reduce(nil) { Self.chainID(of: $1, on: $0) }
+    }
+
+    /// Returns the chain ID of the layer with `diffID` on top of the chain with the ID `below`; `nil` for the bottom
+    /// layer.
+    public static func chainID(of diffID: Digest, on below: Digest?) -> Digest {
+        below.map { Digest.of(Array("\($0) \(diffID)".utf8)) } ?? diffID
     }
 
     private struct Wire: Decodable {

@@ -103,10 +103,10 @@ struct DecodeWorker: ~Copyable {
     }
 
     /// Decodes the bytes after the extent's last chunk, which are the last gap. Then logs all gaps of the extent (the
-    /// decoded bytes outside its chunks) for the audit of the layer.
+    /// decoded bytes outside its chunks) for the verification of the layer.
     ///
-    /// Logs nothing if decoding fails or the gaps exceed ``TarSplitLog/maximumGaps`` bytes. The audit then reads the
-    /// extent from the registry.
+    /// Logs nothing if decoding fails or the gaps exceed ``TarSplitLog/maximumGaps`` bytes. The verification then reads
+    /// the extent from the registry.
     private mutating func keepGaps(of number: Int, in log: TarSplitLog, input: inout PieceCursor) {
         do throws(CodecError) {
             try grow(64 << 10)

@@ -1,7 +1,7 @@
-import Artifacts
 import Base
 import Codecs
 import ContentStore
+import Images
 import LayerFormats
 import LayerIndex
 import Linux
@@ -14,7 +14,7 @@ import TestRegistry
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct LayerAuditTests {
+@Suite(.timeLimit(.minutes(1))) struct LayerVerificationTests {
     private static let logger = Logger.silent
 
     private static func archive(_ text: String) -> [UInt8] {
@@ -57,48 +57,45 @@ import Testing
         }
     }
 
-    /// Returns the finding of an audit. The layer's index and content come from `streamed`; the image contains `image`.
-    private static func finding(
-        streamed: [UInt8], image: [UInt8], claimed: Digest? = nil,
+    /// Returns the outcome of a verification. The layer's index and content come from `streamed`; the blob contains
+    /// `image`.
+    private static func outcome(
+        streamed: [UInt8], image: [UInt8], zeros: Bool = false,
         _ change: (TestRegistry, Digest) -> Void = { _, _ in }
-    ) async throws -> String? {
-        let result = Guarded<String?>(nil)
+    ) async throws -> LayerVerification.Outcome? {
+        let result = Guarded<LayerVerification.Outcome?>(nil)
         try await withTemporaryDirectory(in: "/var/tmp") { directory in
-            let workers = NIOThreadPool(numberOfThreads: 2)
-            workers.start()
+            let pool = NIOThreadPool(numberOfThreads: 2)
+            pool.start()
             try await TestRegistry.withRegistry(Behaviour()) { registry in
                 let blob = Compressed.gzip(image)
-                let published = registry.addImage(
-                    repository: "team/app", layers: [TestLayer(blob, diffID: claimed ?? Digest.of(image))])
+                registry.addImage(repository: "team/app", layers: [TestLayer(blob, diffID: Digest.of(image))])
                 let digest = Digest.of(blob)
                 let client = RegistryClient(RegistryConfiguration(), logger: logger)
                 // The index of another archive, which claims to be of this blob.
                 var index = try indexed(Compressed.gzip(streamed)).index
                 if streamed != image { index = try rebound(streamed, to: digest, size: blob.count) }
                 let store = try ContentStore(root: directory)
-                let origin = LayerOrigin(
-                    repository: Repository(host: registry.host, name: "team/app"), manifest: published.manifestDigest)
-                let key = LayerKey(digest, .inherited)
-                let layer = try store.install(key, index: index, origin: try origin.encoded())
+                let key = LayerKey(digest, .index(Digest.of([1]), repository: "r"))
+                let layer = try store.install(key, index: index)
                 try fill(layer, from: streamed)
                 #expect(layer.isComplete)
-                #expect(try store.origin(of: layer).flatMap { LayerOrigin($0) } == origin)
                 change(registry, digest)
-                let found = try await LayerAudit(registry: client, workers: workers, logger: logger).finding(
-                    layer, origin)
+                let verification = LayerVerification(
+                    source: BlobSource(
+                        registry: client, repositories: [Repository(host: registry.host, name: "team/app")]),
+                    threads: BackgroundThreads(pool: pool), logger: logger)
+                let found = try await verification.outcome(of: layer) { $0 == Digest.of(image) }
                 result.withLock { $0 = found }
-                if found == nil {
-                    try store.settleOrigin(of: layer)
-                    #expect(try store.origin(of: layer) == nil)
-                } else {
-                    try store.refuse(key)
-                    #expect(try store.isRefused(key))
-                }
                 await client.shutdown()
             }
-            try await workers.shutdownGracefully()
+            try await pool.shutdownGracefully()
         }
         return result.withLock { $0 }
+    }
+
+    private static func difference(_ outcome: LayerVerification.Outcome?) -> String? {
+        if case .refused(let difference) = outcome { difference } else { nil }
     }
 
     /// Returns the index of `archive`, without compression, under the digest of another blob.
@@ -137,46 +134,97 @@ import Testing
         return try builder.finish()
     }
 
-    @Test func aLayerThatIsWhatItsImageSaysIsFoundToBe() async throws {
-        #expect(try await Self.finding(streamed: Self.archive("right"), image: Self.archive("right")) == nil)
-    }
-
-    @Test func contentThatIsNotOfTheArchiveIsFound() async throws {
-        let found = try await Self.finding(streamed: Self.archive("wrong"), image: Self.archive("right"))
-        #expect(found?.contains("content") == true, "\(found ?? "nothing")")
-    }
-
-    @Test func anotherTreeIsFound() async throws {
-        let found = try await Self.finding(streamed: Self.archive("a longer text"), image: Self.archive("right"))
-        #expect(found?.contains("tree") == true, "\(found ?? "nothing")")
-    }
-
-    @Test func anotherDiffIDIsFound() async throws {
+    @Test("a layer whose index describes its archive is verified") func verifiesRightLayer() async throws {
         let archive = Self.archive("right")
-        let found = try await Self.finding(streamed: archive, image: archive, claimed: Digest.of([1]))
-        #expect(found?.contains("the image says") == true, "\(found ?? "nothing")")
+        #expect(
+            try await Self.outcome(streamed: archive, image: archive) == .verified(diffID: Digest.of(archive)))
     }
 
-    @Test func aRegistryThatFailsIsNoFinding() async throws {
-        let archive = Self.archive("right")
+    @Test("other content is refused") func refusesOtherContent() async throws {
+        let found = Self.difference(
+            try await Self.outcome(streamed: Self.archive("wrong"), image: Self.archive("right")))
+        #expect(found == "/dir/small has other content", "\(found ?? "nothing")")
+    }
+
+    @Test("another tree is refused") func refusesOtherTree() async throws {
+        let found = Self.difference(
+            try await Self.outcome(streamed: Self.archive("a longer text"), image: Self.archive("right")))
+        #expect(found == "/dir/small has 13 bytes, not 5", "\(found ?? "nothing")")
+    }
+
+    @Test("a registry that fails or lies decides nothing") func decidesNothingWithoutBlob() async throws {
+        let (archive, other) = (Self.archive("right"), Self.archive("wrong"))
         await #expect(throws: RegistryError.self) {
-            try await Self.finding(streamed: archive, image: archive) { registry, digest in
+            try await Self.outcome(streamed: other, image: archive) { registry, digest in
                 registry.removeBlob(digest)
             }
         }
         // A mirror that returns wrong bytes proves nothing about the layer.
         await #expect(throws: LayerFormatError.self) {
-            try await Self.finding(streamed: archive, image: archive) { registry, digest in
+            try await Self.outcome(streamed: other, image: archive) { registry, digest in
                 registry.inject(.corrupt, digest: digest)
             }
         }
     }
 
-    @Test(arguments: [
-        "", "{}", "[]", #"{"host":"","name":"","manifest":""}"#, #"{"host":"h.x","name":"UP","manifest":"x"}"#,
-    ])
-    func anOriginThatIsNoneIsNone(_ text: String) {
-        #expect(LayerOrigin(Array(text.utf8)) == nil)
+    @Test("a mark of zeros on other bytes is refused when the index is installed")
+    func refusesFalseZeros() throws {
+        try withTemporaryDirectory(in: "/var/tmp") { directory in
+            var builder = LayerIndexBuilder(blobDigest: Digest.of([1]), blobSize: 100)
+            var entry = LayerEntry(path: Array("f".utf8))
+            entry.attributes.size = 5
+            entry.pieces = [
+                ContentPiece(
+                    fileOffset: 0, length: 5, digest: Digest.of(Array("right".utf8)), extent: 0, innerOffset: 0,
+                    isZeros: true)
+            ]
+            try builder.add(entry)
+            let index = try builder.finish()
+            let store = try ContentStore(root: directory)
+            let error = #expect(throws: ContentStoreError.self) {
+                try store.install(LayerKey(Digest.of([1]), .inherited), index: index)
+            }
+            #expect(error?.code == .badIndex)
+        }
+    }
+
+    @Test("two files of one size that changed places are refused") func refusesMovedContent() async throws {
+        func archive(_ first: String, _ second: String) -> [UInt8] {
+            // Many directories keep the files' inodes out of the block that the superblock's checksum covers.
+            TarWriter.archive(
+                (0..<300).map { .directory("a\($0)") } + [.directory("dir")]
+                    + [.file("dir/small", first), .file("dir/other", second)])
+        }
+        let image = archive("right", "wrong")
+        try await Self.withStreamed(image, try Self.indexed(image)) { streamed in
+            // The same chunks, extents and places; only the tree gives each file the other's content.
+            let moved = try Self.swapped(streamed.layer, "dir/small", "dir/other")
+            let check = ArchiveCheck(tree: moved, chunks: streamed.layer.chunks, isFromTable: false)
+            try image.withUnsafeBytes { try check.push($0) }
+            let finding = try check.finish()
+            #expect(finding.diffID == Digest.of(image))
+            #expect(finding.difference == "/dir/other has other content", "\(finding)")
+        }
+    }
+
+    /// Returns the layer's tree with the content of two files exchanged.
+    private static func swapped(_ layer: StoredLayer, _ first: String, _ second: String) throws -> TreeImage {
+        var finder = EntryFinder(layer.tree)
+        let inodes = try [first, second].map { try #require(try finder.inode(of: Array($0.utf8))) }
+        let blocks = try inodes.map { try #require(try layer.tree.content($0)).range.offset / 4096 }
+        var bytes = try Sys.readFile(layer.contentPath.dropLast("content".count) + "tree.erofs", limit: 1 << 24)
+        // A file's only chunk index ends with the number of its first block (EROFS, `erofs_inode_chunk_index`).
+        let size = try bytes.withUnsafeBytes { bytes in
+            try inodes.map { inode in
+                let start = Int(inode) * 32
+                let isCompact = try #require(bytes.littleEndian(UInt16.self, at: start)) & 1 == 0
+                return start + (isCompact ? 32 : 64)
+            }
+        }
+        for (place, block) in zip(size, blocks.reversed()) {
+            for byte in 0..<4 { bytes[place + 4 + byte] = UInt8(truncatingIfNeeded: block >> UInt64(8 * byte)) }
+        }
+        return try TreeImage(bytes: bytes)
     }
 
     // MARK: - Rebuilding from the store
@@ -196,8 +244,7 @@ import Testing
         let registry: TestRegistry
         let store: ContentStore
         let layer: StoredLayer
-        let origin: LayerOrigin
-        let audit: LayerAudit
+        let verification: LayerVerification
 
         /// The number of requested bytes of the blob.
         var asked: Int {
@@ -230,16 +277,14 @@ import Testing
             let workers = NIOThreadPool(numberOfThreads: 2)
             workers.start()
             try await TestRegistry.withRegistry(Behaviour()) { registry in
-                let image = registry.addImage(
-                    repository: "team/app", layers: [TestLayer(blob, diffID: index.diffID)])
+                registry.addImage(repository: "team/app", layers: [TestLayer(blob, diffID: index.diffID)])
                 registry.addBlob(index.windows)
                 registry.addBlob(copy)
                 let client = RegistryClient(RegistryConfiguration(), logger: logger)
                 let store = try ContentStore(root: directory)
                 let repository = Repository(host: registry.host, name: "team/app")
-                let origin = LayerOrigin(repository: repository, manifest: image.manifestDigest)
                 let layer = try store.install(
-                    LayerKey(Digest.of(blob), .inherited), index: index.index, origin: try origin.encoded())
+                    LayerKey(Digest.of(blob), .index(Digest.of([1]), repository: "r")), index: index.index)
                 let engine = try StreamingEngine(registry: client, configuration: eager, logger: logger)
                 engine.attach(layer, locations: [BlobLocation(repository: repository, digest: layer.digest)])
                 if packed > 0 {
@@ -259,8 +304,10 @@ import Testing
                 registry.clearRequests()
                 try await body(
                     Streamed(
-                        registry: registry, store: store, layer: layer, origin: origin,
-                        audit: LayerAudit(registry: client, workers: workers, logger: logger)))
+                        registry: registry, store: store, layer: layer,
+                        verification: LayerVerification(
+                            source: BlobSource(registry: client, repositories: [repository]),
+                            threads: BackgroundThreads(pool: workers), logger: logger)))
                 await client.shutdown()
             }
             try await workers.shutdownGracefully()
@@ -287,8 +334,8 @@ import Testing
         return content.withLock { $0 }
     }
 
-    @Test(arguments: ["gzip", "members", "frames", "raw", "copy"], [0, 20])
-    func whatWasDecodedIsNotReadAgain(kind: String, packed: Int) async throws {
+    @Test("decoded bytes are not read again", arguments: ["gzip", "members", "frames", "raw", "copy"], [0, 20])
+    func readsDecodedBytesOnce(kind: String, packed: Int) async throws {
         let archive = Self.large()
         var blob: [UInt8]
         switch kind {
@@ -310,29 +357,40 @@ import Testing
             let blob = copy.isEmpty ? blob : copy
             let gaps = "\(streamed.store.root)/layers/\(streamed.layer.key.id.hex)/gaps"
             #expect(try Sys.exists(gaps))
-            #expect(try await streamed.audit.finding(streamed.layer, streamed.origin) == nil)
-            #expect(streamed.asked < blob.count * (packed + 20) / 100, "\(streamed.asked)")
-            // After damage to the log of gaps, the audit falls back to the blob.
+            let diffID = index.diffID
+            let outcome = try await streamed.verification.outcome(of: streamed.layer) { $0 == diffID }
+            #expect(outcome == .verified(diffID: diffID))
+            #expect(streamed.asked < blob.count * (packed + 10) / 100, "\(streamed.asked) of \(blob.count)")
+            // After damage to the log of gaps, the verification falls back to the blob.
             streamed.registry.clearRequests()
             var bytes = try Sys.readFile(gaps, limit: 1 << 26)
             for index in stride(from: 100, to: bytes.count, by: 200) { bytes[index] ^= 1 }
             try Sys.writeFile(gaps, bytes)
-            #expect(try await streamed.audit.finding(streamed.layer, streamed.origin) == nil)
-            // The audit reads the image's own blob, even if the layer was streamed from a copy.
+            #expect(
+                try await streamed.verification.outcome(of: streamed.layer) { $0 == diffID }
+                    == .verified(diffID: diffID))
+            // It reads the image's own blob, even if the layer was streamed from a copy.
             let own = streamed.registry.requests(.blob).filter { $0.path.contains(streamed.layer.digest.hex) }
             #expect(copy.isEmpty ? streamed.asked >= blob.count : own.count == 1 && own[0].range == nil)
-            try streamed.store.settleOrigin(of: streamed.layer)
+            // So it does if no image states the diff ID: only the blob's digest can tell.
+            streamed.registry.clearRequests()
+            #expect(
+                try await streamed.verification.outcome(of: streamed.layer) { _ in false }
+                    == .verified(diffID: diffID))
+            #expect(streamed.registry.requests(.blob).contains { $0.path.contains(streamed.layer.digest.hex) })
+            try streamed.store.markVerified(streamed.layer, diffID: diffID)
             #expect(try !Sys.exists(gaps) && streamed.layer.gaps?.wants(0) == false)
+            #expect(streamed.layer.verifiedDiffID == diffID)
         }
     }
 
-    @Test func aTreeThatLiesIsFound() async throws {
+    @Test("a tree with other modes is refused") func refusesOtherModes() async throws {
         let (archive, other) = (Self.large(), Self.large(mode: 0o4755))
         var index = try Self.indexed(archive)
         index.index = try Self.rebound(other, to: Digest.of(archive), size: archive.count, codec: .raw)
         try await Self.withStreamed(archive, index) { streamed in
-            let finding = try await streamed.audit.finding(streamed.layer, streamed.origin)
-            #expect(finding?.contains("tree") == true, "\(finding ?? "nothing")")
+            let finding = Self.difference(try await streamed.verification.outcome(of: streamed.layer) { _ in true })
+            #expect(finding?.contains("has the mode 104755, not 100644") == true, "\(finding ?? "nothing")")
         }
     }
 }

@@ -4,7 +4,6 @@ import ContentStore
 import LayerFormats
 import LayerIndex
 import NIOCore
-import NIOPosix
 import Registry
 
 /// The tar archive of a complete layer, rebuilt from the layer's content (the bytes of its files) and its gaps.
@@ -14,14 +13,23 @@ import Registry
 /// example if a startup pack brought their chunks. The rebuild reads these extents, and bytes outside all extents, from
 /// the blob that the layer was streamed from: the layer's own blob or a copy.
 struct RebuiltArchive: Sendable {
+    /// The point at which the decoding of a fetched range begins.
+    private enum Start {
+        /// The start of the blob, whose first bytes identify its compression.
+        case blob
+        /// The start of an extent.
+        case extent(Extent)
+        /// The start of a gzip member or of a zstd frame outside all extents, or any point of an uncompressed blob.
+        case between(Codec)
+    }
+
     /// A piece of the archive.
     private enum Part {
         /// The decoded bytes of extents that need no fetch: the store has their chunks, and the log has their gaps (the
         /// bytes outside all chunks). Each extent comes with its record in the log.
         case stored([(number: Int, record: TarSplitLog.Record)])
-        /// The decoded bytes of a range of the blob. The range begins at the extent `from`, or at the start of the blob
-        /// if `from` is `nil`.
-        case fetched(ByteRange, from: Extent?)
+        /// The decoded bytes of a range of the blob.
+        case fetched(ByteRange, from: Start)
     }
 
     /// The maximum number of extents that the rebuild handles in one job of the thread pool.
@@ -40,32 +48,46 @@ struct RebuiltArchive: Sendable {
         self.content = content
         self.gaps = gaps
         let records = gaps.records()
-        let isFetched = Self.fetched(content, records)
         let table = content.chunks
+        let isFetched = Self.fetched(content, records)
         var number = 0
+        if table.extent(0).blob.offset > 0 {
+            fetch(ByteRange(offset: 0, end: table.extent(0).blob.offset), from: .blob)
+        }
         while number < table.extentCount {
-            let end = isFetched[number...].firstIndex { $0 != isFetched[number] } ?? table.extentCount
+            let codec = table.extent(number).codec
+            var end = number
+            while end < table.extentCount, isFetched[end] == isFetched[number], table.extent(end).codec == codec,
+                end == number || table.extent(end - 1).blob.end == table.extent(end).blob.offset
+            { end += 1 }
+            let limit = end == table.extentCount ? table.blobSize : table.extent(end).blob.offset
+            var last = table.extent(end - 1).blob.end
             if isFetched[number] {
-                let start = number == 0 ? 0 : table.extent(number).blob.offset
-                let limit = end == table.extentCount ? table.blobSize : table.extent(end).blob.offset
-                parts.append(
-                    .fetched(ByteRange(offset: start, end: limit), from: start == 0 ? nil : table.extent(number)))
-                fetchedBytes += limit - start
+                let start = table.extent(number).blob.offset
+                // Bytes after a deflate extent may be a part of its stream.
+                if codec == .deflate { last = limit }
+                fetch(
+                    ByteRange(offset: start, end: last), from: start == 0 ? .blob : .extent(table.extent(number)))
             } else {
                 for first in stride(from: number, to: end, by: Self.extentsAtOnce) {
                     let some = first..<min(first + Self.extentsAtOnce, end)
                     parts.append(.stored(some.compactMap { number in records[number].map { (number, $0) } }))
                 }
             }
+            if last < limit { fetch(ByteRange(offset: last, end: limit), from: .between(Codec(codec))) }
             number = end
         }
+    }
+
+    private mutating func fetch(_ range: ByteRange, from start: Start) {
+        parts.append(.fetched(range, from: start))
+        fetchedBytes += range.count
     }
 
     /// Returns for each extent whether the rebuild must read it from the blob. The rebuild must read these extents:
     ///
     /// - each extent whose gaps (the decoded bytes outside all chunks) are not in the log;
-    /// - each extent that is followed by bytes of the blob that belong to no extent;
-    /// - the first extent if the blob has bytes before it.
+    /// - each extent with codec `deflate` that is followed by bytes of the blob that belong to no extent.
     ///
     /// Decoding cannot begin at such an extent if the store lacks the extent's restart window, the data that a decoder
     /// needs to begin there. The rebuild then also reads the preceding extents, back to one at which decoding can
@@ -73,10 +95,10 @@ struct RebuiltArchive: Sendable {
     private static func fetched(_ content: StoredLayer, _ records: [Int: TarSplitLog.Record]) -> [Bool] {
         let table = content.chunks
         var isFetched = (0..<table.extentCount).map { number in
+            let extent = table.extent(number)
             let next = number + 1 < table.extentCount ? table.extent(number + 1).blob.offset : table.blobSize
-            return records[number] == nil || next > table.extent(number).blob.end
+            return records[number] == nil || extent.codec == .deflate && next > extent.blob.end
         }
-        if table.extent(0).blob.offset > 0 { isFetched[0] = true }
         for number in (1..<max(1, table.extentCount)).reversed() where isFetched[number] && !isFetched[number - 1] {
             guard let restart = table.extent(number).restart, !restart.window.isEmpty,
                 content.windows?.window(of: restart) == nil
@@ -86,42 +108,40 @@ struct RebuiltArchive: Sendable {
         return isFetched
     }
 
-    /// Writes the whole archive to `tree`.
+    /// Passes the whole archive to `check`.
     ///
     /// - Throws: `RegistryError`, or another error if the layer cannot be rebuilt.
-    func write(
-        to tree: Guarded<ArchiveTree>, registry: RegistryClient, in repository: Repository, on workers: NIOThreadPool
+    func read(
+        into check: Guarded<ArchiveCheck>, from blob: BlobSource, on threads: BackgroundThreads
     ) async throws {
         for part in parts {
             switch part {
             case .stored(let extents):
-                try await workers.runIfActive {
+                try await threads.run {
                     let decoder = ExtentDecoder()
-                    try tree.withLock { tree in
-                        try extents.forEach { try write($0.number, of: $0.record, to: tree, with: decoder) }
+                    try check.withLock { check in
+                        try extents.forEach { try push($0.number, of: $0.record, to: check, with: decoder) }
                     }
                 }
-            case .fetched(let range, let extent):
-                let decoder = try await workers.runIfActive { [content] in
-                    Guarded(
-                        ArchiveDecoder(
-                            try extent.map { extent in
-                                let decoder = ExtentDecoder()
-                                try decoder.begin(extent, content.windows)
-                                return decoder
-                            }))
+            case .fetched(let range, let start):
+                let decoder = try await threads.run { [content] in
+                    switch start {
+                    case .blob: return Guarded(ArchiveDecoder())
+                    case .extent(let extent):
+                        let decoder = ExtentDecoder()
+                        try decoder.begin(extent, content.windows)
+                        return Guarded(ArchiveDecoder(decoder))
+                    case .between(let codec):
+                        let decoder = ExtentDecoder()
+                        decoder.reset(codec)
+                        return Guarded(ArchiveDecoder(decoder))
+                    }
                 }
-                let stream = try await registry.open(
-                    BlobLocation(repository: repository, digest: content.chunks.blobDigest), .range(range),
-                    priority: .background, knownSize: content.chunks.blobSize)
-                for try await buffer in stream {
-                    try await workers.runIfActive {
-                        try decoder.withLock { decoder in
-                            try buffer.withUnsafeReadableBytes { bytes in
-                                try tree.withLock { tree in
-                                    try decoder.push(bytes) { (made) throws(LayerFormatError) in try tree.push(made) }
-                                }
-                            }
+                try await blob.read(content.chunks.blobDigest, range, of: content.chunks.blobSize, on: threads) {
+                    bytes in
+                    try decoder.withLock { decoder in
+                        try check.withLock { check in
+                            try decoder.push(bytes) { (made) throws(LayerFormatError) in try check.push(made) }
                         }
                     }
                 }
@@ -129,9 +149,9 @@ struct RebuiltArchive: Sendable {
         }
     }
 
-    /// Writes the decoded bytes of an extent to `tree`: in turn, chunks and gaps (the bytes outside all chunks).
-    private func write(
-        _ number: Int, of record: TarSplitLog.Record, to tree: ArchiveTree, with decoder: ExtentDecoder
+    /// Passes the decoded bytes of an extent to `check`: in turn, chunks and gaps (the bytes outside all chunks).
+    private func push(
+        _ number: Int, of record: TarSplitLog.Record, to check: ArchiveCheck, with decoder: ExtentDecoder
     ) throws {
         let gaps = try gaps(number, of: record, with: decoder)
         var place = 0
@@ -140,7 +160,7 @@ struct RebuiltArchive: Sendable {
             guard count <= gaps.count - place else {
                 throw ContentStoreError(.damaged, "what was written down of extent \(number) is too short")
             }
-            try gaps[place..<place + count].withUnsafeBytes { try tree.push($0) }
+            try gaps[place..<place + count].withUnsafeBytes { try check.push($0) }
             place += count
         }
         for index in content.chunks.extent(number).chunks {
@@ -150,7 +170,7 @@ struct RebuiltArchive: Sendable {
             let bytes = try [UInt8](unsafeUninitializedCapacity: Int(chunk.content.count)) { buffer, count in
                 count = try content.read(at: chunk.content.offset, into: UnsafeMutableRawBufferPointer(buffer))
             }
-            try bytes.withUnsafeBytes { try tree.push($0) }
+            try bytes.withUnsafeBytes { try check.push($0) }
             position = chunk.innerOffset + chunk.content.count
         }
         try gap(gaps.count - place)
@@ -166,5 +186,17 @@ struct RebuiltArchive: Sendable {
                 try decoder.decode($0, into: UnsafeMutableRawBufferPointer(output)).produced
             }
         }
+    }
+}
+
+extension Codec {
+    fileprivate init(_ codec: ExtentCodec) {
+        self =
+            switch codec {
+            case .raw: .raw
+            case .gzip: .gzip
+            case .zstd: .zstd
+            case .deflate: .deflate
+            }
     }
 }

@@ -1,0 +1,168 @@
+import Base
+import Concurrency
+import ContentStore
+import Logging
+import NIOPosix
+import NodeDatabase
+import Registry
+
+/// The verifier of layers. It verifies one layer after the other (``LayerVerification``), records the results, and
+/// reports snapshots whose chain ID turns out to be wrong.
+///
+/// A layer is verified once it is complete. A layer that background fill does not complete is verified some time after
+/// it is mounted. A failed verification is tried again, later and later.
+final class LayerVerifier: Sendable {
+    /// The pause before the second attempt. It doubles with each further attempt.
+    private static let firstPause = Duration.seconds(60)
+    /// The time between looks at mounted layers that are not verified.
+    private static let interval = Duration.seconds(60)
+    /// The maximum number of attempts until the layer's image is mounted again.
+    private static let maximumAttempts = 8
+
+    private let registry: RegistryClient
+    private let store: ContentStore
+    private let register: ChainRegister
+    private let threads: BackgroundThreads
+    /// Returns true if background fill is completing layers.
+    private let isFilling: @Sendable () -> Bool
+    private let clock: any TimeSource
+    private let logger: Logger
+    private let counters: VerificationCounters
+    private let turn = AsyncSemaphore(1)
+    private let underWay = Guarded<Set<LayerKey>>([])
+    /// The mounted layers that are neither complete nor verified.
+    private let waiting = Guarded<Set<LayerKey>>([])
+
+    init(
+        registry: RegistryClient, store: ContentStore, register: ChainRegister, threads: BackgroundThreads,
+        counters: VerificationCounters, isFilling: @escaping @Sendable () -> Bool, clock: any TimeSource, logger: Logger
+    ) {
+        self.registry = registry
+        self.store = store
+        self.register = register
+        self.threads = threads
+        self.isFilling = isFilling
+        self.counters = counters
+        self.clock = clock
+        self.logger = logger
+    }
+
+    /// Begins to verify the layer if it is complete and not verified yet. Returns at once.
+    func layerIsComplete(_ layer: StoredLayer) {
+        guard layer.isComplete, layer.verifiedDiffID == nil else { return }
+        begin(layer.key)
+    }
+
+    /// Begins to verify the layers that are not verified yet. Layers that background fill is completing come later.
+    /// Returns at once.
+    func layersAreMounted(_ layers: [StoredLayer]) {
+        layers.forEach(layerIsComplete)
+        let rest = layers.filter { $0.verifiedDiffID == nil && !$0.isComplete }.map(\.key)
+        guard !rest.isEmpty else { return }
+        let isNew = waiting.withLock { waiting in
+            defer { waiting.formUnion(rest) }
+            return waiting.isEmpty
+        }
+        guard isNew else { return }
+        Task { [weak self, clock] in
+            while (try? await clock.sleep(for: Self.interval)) != nil {
+                guard let self, self.verifyWaiting() else { return }
+            }
+        }
+    }
+
+    /// Begins to verify the waiting layers, unless background fill is completing them. Returns false if no layer waits
+    /// any longer.
+    private func verifyWaiting() -> Bool {
+        let isFilling = isFilling()
+        let due = waiting.withLock { waiting -> Set<LayerKey> in
+            // A layer that became complete is already being verified.
+            let open = waiting.filter { store.opened($0)?.isComplete == false }
+            waiting = isFilling ? open : []
+            return isFilling ? [] : open
+        }
+        due.forEach(begin)
+        return waiting.withLock { !$0.isEmpty }
+    }
+
+    private func begin(_ key: LayerKey) {
+        guard underWay.withLock({ $0.insert(key).inserted }) else { return }
+        // The task holds neither the layer nor the store while it waits, so that both can be closed.
+        Task { [weak self, clock] in
+            var pause = Self.firstPause
+            for attempt in 1...Self.maximumAttempts {
+                let next = attempt < Self.maximumAttempts ? pause : nil
+                guard let isDecided = await self?.attempt(key, number: attempt, next: next) else { return }
+                if isDecided { break }
+                if next != nil, (try? await clock.sleep(for: pause)) == nil { break }
+                pause *= 2
+            }
+            self?.underWay.withLock { _ = $0.remove(key) }
+        }
+    }
+
+    /// Tries to verify the layer. Returns false if that has to be repeated.
+    ///
+    /// - Parameter next: the pause before the next attempt; `nil` if there is none.
+    private func attempt(_ key: LayerKey, number: Int, next: Duration?) async -> Bool {
+        do {
+            try await turn.withPermit { try await verify(key) }
+            return true
+        } catch {
+            counters.failed.add()
+            logger.warning(
+                "failed to verify a layer",
+                metadata: [
+                    "layer": "\(key)", "attempt": "\(number)", "error": "\(error)",
+                    "next": "\(next.map { "in \($0)" } ?? "when an image with the layer is mounted again")",
+                ])
+            return false
+        }
+    }
+
+    /// Verifies the layer unless it is gone, and records the result.
+    private func verify(_ key: LayerKey) async throws {
+        let (layer, repositories) = try await threads.run { [store, register] in
+            (try store.isRefused(key) ? nil : try store.layer(key), try register.records.repositories(of: key))
+        }
+        // A layer may be complete before it is recorded. It is then verified when it is mounted.
+        guard let layer, layer.verifiedDiffID == nil, !repositories.isEmpty else { return }
+        let verification = LayerVerification(
+            source: BlobSource(registry: registry, repositories: repositories), threads: threads, logger: logger)
+        let outcome = try await verification.outcome(of: layer) { [threads, register] diffID in
+            try await threads.run { try register.records.isStated(diffID, of: key) }
+        }
+        switch outcome {
+        case .verified(let diffID):
+            try await threads.run { [store] in try store.markVerified(layer, diffID: diffID) }
+            counters.verified.add()
+            logger.info("layer verified", metadata: ["layer": "\(key.blob)", "diff_id": "\(diffID)"])
+            try await reportWrongClaims(key)
+        case .refused(let difference):
+            try await threads.run { [store] in try store.refuse(key) }
+            counters.refused.add()
+            logger.critical(
+                "layer is not what its blob contains and is refused from now on: stop the containers that run from it",
+                metadata: ["layer": "\(key)", "difference": "\(difference)"])
+        }
+    }
+
+    /// Reports the snapshots on chains with the layer whose chain ID is not that of their layers.
+    private func reportWrongClaims(_ key: LayerKey) async throws {
+        let wrong = try await threads.run { [register] in
+            try register.records.claims(onChainsWith: key).filter { claim in
+                let truth = try register.trueChainID(of: claim.chain)
+                return truth != nil && truth != claim.chainID
+            }
+        }
+        for claim in wrong {
+            counters.wrongChains.add()
+            logger.critical(
+                "an image claimed the chain ID of other layers: containers of this chain ID may run from wrong files",
+                metadata: [
+                    "chain_id": "\(claim.chainID)", "snapshot": "\(claim.snapshot)", "chain": "\(claim.chain)",
+                    "action": "stop the containers on this snapshot; new ones are refused",
+                ])
+        }
+    }
+}

@@ -1,0 +1,61 @@
+public import Base
+import Linux
+import SystemPackage
+
+/// The results of verifying layers.
+///
+/// A layer is *verified* once its archive, put together from the blob's bytes, has shown the files that the layer's
+/// index has. The store then keeps the archive's digest, the layer's diff ID. A layer whose archive has other files is
+/// *refused*: callers must not install or use it again.
+extension ContentStore {
+    /// The size limit of the file with a diff ID, in bytes.
+    private static let maximumVerified = 128
+
+    /// Records that the layer's archive has this diff ID and the files of the layer's index. Survives a crash of the
+    /// machine. Deletes the layer's ``TarSplitLog``, which nothing needs any longer.
+    public func markVerified(_ layer: StoredLayer, diffID: Digest) throws(ContentStoreError) {
+        let (directory, path) = (layerDirectory(layer.key), layerDirectory(layer.key) + "/verified")
+        try ContentStoreError.wrapping("cannot write \(path)") { () throws(Errno) in
+            let temporary = path + ".new"
+            let file = try Sys.open(temporary, [.writeOnly, .create, .truncate])
+            try Sys.pwriteAll(file.raw, Array(diffID.description.utf8), at: 0)
+            try Sys.fsync(file.raw)
+            try Sys.rename(temporary, to: path, replacing: true)
+            try Sys.syncDirectory(directory)
+        }
+        layer.becomeVerified(diffID)
+        try ContentStoreError.wrapping("cannot delete \(directory)/gaps") { () throws(Errno) in
+            do throws(Errno) {
+                try Sys.unlink(directory + "/gaps")
+            } catch .noSuchFileOrDirectory {}
+        }
+    }
+
+    /// Reads the diff ID that ``markVerified(_:diffID:)`` recorded in the directory of a layer; `nil` if there is none
+    /// or it cannot be read. The layer is then verified again.
+    static func verifiedDiffID(in directory: String) -> Digest? {
+        (try? Sys.readFile(directory + "/verified", limit: maximumVerified)).flatMap { Digest(utf8: $0) }
+    }
+
+    /// Marks a layer as refused, because it is not what its blob contains. Callers check ``isRefused(_:)`` before they
+    /// use a layer. Current users are not interrupted.
+    public func refuse(_ key: LayerKey) throws(ContentStoreError) {
+        let path = refusal(of: key)
+        try ContentStoreError.wrapping("cannot write \(path)") { () throws(Errno) in
+            let file = try Sys.open(path, [.writeOnly, .create])
+            try Sys.fsync(file.raw)
+            try Sys.syncDirectory(root + "/refused")
+        }
+    }
+
+    /// Returns true if ``refuse(_:)`` was called for the layer, by this process or an earlier one.
+    ///
+    /// To lift the refusal, delete the file `refused/<key>`.
+    public func isRefused(_ key: LayerKey) throws(ContentStoreError) -> Bool {
+        let path = refusal(of: key)
+        return try ContentStoreError.wrapping("cannot look at \(path)") { () throws(Errno) in try Sys.exists(path) }
+    }
+
+    /// Returns the path of the file that marks the layer as refused, whether or not it exists.
+    public func refusal(of key: LayerKey) -> String { "\(root)/refused/\(key.id.hex)" }
+}
