@@ -53,7 +53,8 @@ public struct ArtifactSigner: Sendable {
         }
     }
 
-    /// Returns `artifact` with a signature over its whole manifest. The signature replaces an earlier one.
+    /// Returns `artifact` with a signature, which replaces an earlier one. The signature covers everything in the
+    /// artifact's manifest except the signature itself.
     public func sign(_ artifact: StreamingArtifact) throws(ArtifactError) -> StreamingArtifact {
         var signed = artifact
         signed.signature = nil
@@ -81,7 +82,8 @@ public struct ArtifactKeys: Sendable {
         }
     }
 
-    /// Returns true if one of the keys has signed the current contents of `artifact`.
+    /// Returns true if one of the keys verifies the signature of `artifact`. Returns false if `artifact` has no
+    /// signature, or was changed after it was signed.
     public func haveSigned(_ artifact: StreamingArtifact) -> Bool {
         var bare = artifact
         bare.signature = nil

@@ -23,7 +23,8 @@ public final class LayerScanner {
         public var consumed = 0
         /// The number of bytes written to the start of the output.
         public var produced = 0
-        /// The start of a new extent after the consumed bytes; `nil` if none begins there.
+        /// The start of a new extent after the consumed bytes; `nil` if no extent begins there. If the blob ends there,
+        /// ignore the boundary.
         public var boundary: Boundary?
         /// True if the step made no progress. Then pass more input, or call ``LayerScanner/finish()`` at the end of the
         /// blob.
@@ -78,8 +79,9 @@ public final class LayerScanner {
 
     public init() {}
 
-    /// Returns and removes the next complete window, in the order of the boundaries; `nil` if there is none yet. A
-    /// window is complete when the next 32 KiB after its boundary are decoded, or when its gzip member ends.
+    /// Returns and removes the oldest complete window; `nil` if no window is complete. Windows come in the order of
+    /// their boundaries. A window is complete once the scanner has decoded the first 32 KiB after its boundary, or has
+    /// reached the end of the gzip member that contains the boundary.
     public func takeWindow() -> Window? {
         guard case .gzip(let gzip) = inner else { return nil }
         return gzip.takeWindow()
@@ -289,8 +291,8 @@ private final class GzipScanner {
         if pending?.decoded ?? 0 >= DeflateRestart.windowSize { try settle() }
     }
 
-    /// Completes the pending window, if there is one, by replacing with zeros the bytes to which no later data refers.
-    /// Call this once all data that may refer to the window is decoded.
+    /// Completes the pending window, if there is one. Zeros replace the bytes to which no later data refers. Call this
+    /// once all data that may refer to the window is decoded.
     private func settle() throws(CodecError) {
         guard let known = pending else { return }
         pending = nil

@@ -7,7 +7,7 @@ public struct Chunk: Sendable, Equatable {
     /// regular files. Each file starts at a multiple of 4096 bytes.
     public var content: ByteRange
     /// The number of the extent that contains the chunk. No extent contains a chunk of zeros, so such a chunk has the
-    /// number of the preceding chunk. Chunks of zeros at the start of the table have the number 0.
+    /// same extent number as the chunk before it. Chunks of zeros at the start of the table have the extent number 0.
     public var extent: Int
     /// The chunk's offset from the start of the decoded extent, in bytes; 0 for a chunk of zeros.
     public var innerOffset: UInt64

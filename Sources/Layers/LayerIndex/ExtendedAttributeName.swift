@@ -28,8 +28,8 @@ enum ExtendedAttributeName {
     static let capabilitySuffix = Array("capability".utf8)
 
     /// Returns the index by which EROFS names the namespace of `name`, and the length of the namespace's prefix in
-    /// bytes. Returns `nil` for a name that EROFS cannot store: its namespace has no index, or it has nothing after
-    /// `user.`.
+    /// bytes. Returns `nil` for a name that EROFS cannot store: its namespace has no index, or nothing follows a prefix
+    /// such as `user.`.
     static func split(_ name: UnsafeRawBufferPointer) -> (index: UInt8, prefix: Int)? {
         for candidate in prefixes where name.starts(with: candidate.text) {
             if candidate.isWhole == (name.count == candidate.text.count) {

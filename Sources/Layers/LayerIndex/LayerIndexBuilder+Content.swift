@@ -56,8 +56,8 @@ extension LayerIndexBuilder {
     /// Returns the files with content, in the order in which they start in the blob. A file starts at its first piece
     /// that is not zeros. Files of zeros come last.
     ///
-    /// The key of a file encodes its start. The upper 32 bits are the rank of the piece's extent, and the lower 32 bits
-    /// are the piece's offset in the decoded extent.
+    /// The key of a file encodes the position of that first piece. The upper 32 bits are the rank of the piece's
+    /// extent, and the lower 32 bits are the piece's offset in the decoded extent.
     ///
     /// - Parameter rank: for each extent number, the position of the extent in blob order.
     private func filesInBlobOrder(_ rank: [UInt32]) -> [(key: UInt64, node: UInt32)] {

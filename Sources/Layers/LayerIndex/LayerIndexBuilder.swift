@@ -106,7 +106,7 @@ public struct LayerIndexBuilder: ~Copyable {
     /// - A hard link sets the attributes of its target, and drops the target's capabilities as chown(2) does. Links may
     ///   form chains. A link that comes before its target does not change the target, and ``finish()`` resolves that
     ///   link.
-    /// - A time before 1970 or after 2262 becomes 1970-01-01 00:00:00, as in containerd.
+    /// - A time before 1970 or after 2262-04-11 becomes 1970-01-01 00:00:00, as in containerd.
     /// - Symbolic links have mode 0777, as on Linux.
     /// - Extended attributes are skipped if Linux could not set them: attributes of an unknown namespace, and `user.*`
     ///   of anything but regular files and directories. `trusted.*` is skipped, too, as in containerd.

@@ -18,9 +18,10 @@ public struct TreeComparison {
     private let ignoresFractions: Bool
     private let limits: IndexLimits
     private var pending: [Pair] = []
-    /// The inode of the other tree for each inode with several names, and for each directory.
+    /// A map from inodes of `own` to the same files' inodes in `other`. It contains directories, and other inodes with
+    /// several names.
     private var partners: [UInt64: UInt64] = [:]
-    /// The inodes of the other tree that are partners.
+    /// The inodes of `other` that are values in ``partners``.
     private var taken: Set<UInt64> = []
     private var entryCount = 0
 
@@ -39,8 +40,8 @@ public struct TreeComparison {
 
     /// Returns a description of the first difference; `nil` if there is none.
     ///
-    /// - Parameter isSame: receives the content ranges of each pair of regular files that are not empty, once. Returns
-    ///   false if the contents differ.
+    /// - Parameter isSame: a closure that is called once for each pair of regular files that are not empty. It receives
+    ///   the ranges of the two files in their content spaces, and returns false if the contents differ.
     public mutating func difference(
         content isSame: (_ own: ByteRange, _ other: ByteRange) -> Bool
     ) throws(LayerIndexError) -> String? {
@@ -126,7 +127,7 @@ public struct TreeComparison {
 }
 
 extension TreeImage {
-    /// Returns true if two inodes have the same extended attributes, the marks for merging included.
+    /// Returns true if two inodes have the same extended attributes, including the marks for merging.
     fileprivate func hasSameAttributes(
         _ number: UInt64, as otherNumber: UInt64, of other: TreeImage
     ) throws(LayerIndexError) -> Bool {

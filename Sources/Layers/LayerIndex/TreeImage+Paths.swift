@@ -27,7 +27,7 @@ public struct EntryFinder {
     private let view: TreeView
     private let limits: IndexLimits
     private var path: EntryPath
-    /// The ``RootPath/work`` that may still go into paths through symbolic links.
+    /// The ``RootPath/work`` that lookups of paths through symbolic links may still use.
     private var budget: UInt64 = 64 << 20
 
     public init(_ tree: TreeImage, limits: IndexLimits = .standard) {

@@ -213,7 +213,7 @@ struct TreeMerge {
             ?? nil
     }
 
-    /// The attributes that a layer's directory has after containerd has unpacked the layer.
+    /// The attributes that a layer's directory would have if containerd unpacked the layer.
     private struct Unpacked {
         var attributes: NodeAttributes
         var xattrs: ExtendedAttributeList
@@ -265,7 +265,7 @@ struct TreeMerge {
         return heritage
     }
 
-    /// Returns the attributes that the directory `source` has after containerd has unpacked the directory's layer.
+    /// Returns the attributes that the directory `source` would have if containerd unpacked the directory's layer.
     ///
     /// - Parameters:
     ///   - mark: the value of the directory's ``ExtendedAttributeName/impliedSuffix``; `nil` if the directory has no
@@ -315,8 +315,8 @@ struct TreeMerge {
         return path.reversed()
     }
 
-    /// Returns the attributes of the directory at `path` in the uppermost layer that has the path. Searches the layers
-    /// from `layer` down to `lowest`. Follows the symbolic links of each layer inside the layer's root.
+    /// Searches the layers from `layer` down to `lowest`. Returns the attributes of the directory at `path` in the
+    /// first layer that has the path. Follows the symbolic links of each layer inside the layer's root.
     ///
     /// - Returns: `nil` if no layer has the path, or if the path leads to something other than a directory. The result
     ///   is also `nil` if a layer's symbolic links cannot be resolved. containerd refuses such an image.
@@ -407,7 +407,7 @@ struct TreeMerge {
         }
     }
 
-    /// Copies `attributes` and the extended attributes of `source` to `node`, except overlayfs's own. Adds the access
+    /// Copies `attributes` to `node`, and the extended attributes of `source` except overlayfs's own. Adds the access
     /// control lists that the node inherits.
     private mutating func fill(
         _ node: UInt32, from source: Source, attributes: NodeAttributes, _ heritage: Heritage?

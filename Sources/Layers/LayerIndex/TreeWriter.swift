@@ -39,8 +39,8 @@ struct TreeWriter {
         var nanoseconds: UInt32
     }
 
-    /// Returns the EROFS image of the tree in `arena`. The caller has resolved the hard links and computed all link
-    /// counts.
+    /// Returns the EROFS image of the tree in `arena`. Before this call, the caller must resolve the hard links and
+    /// compute all link counts.
     static func write(_ arena: consuming NodeArena, devices: [Device]) throws(LayerIndexError) -> [UInt8] {
         var writer = TreeWriter(arena: arena, devices: devices)
         writer.collectChildren()

@@ -9,7 +9,7 @@ extension LazyFileSystem {
     /// If some of these bytes are missing in the store, the whole read is a miss, even if other bytes are present. The
     /// reason is that the kernel treats a short read as the end of the file.
     ///
-    /// - Parameter previous: the previous miss of this read if it is a retry; otherwise `nil`.
+    /// - Parameter previous: the miss of the previous try if this call retries a read; otherwise `nil`.
     public func read(
         _ node: NodeID, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer, after previous: Miss? = nil
     ) -> ReadResult {

@@ -42,6 +42,7 @@ public final class LazyFileSystem: Sendable {
     /// nothing.
     ///
     /// - Parameters:
+    ///   - id: the chain key.
     ///   - layers: one layer for each device of `tree`, in the same order (bottom first).
     ///   - slot: a number from 1 to ``NodeID/maximumSlot``. The chain must keep its slot over a restart that keeps the
     ///     mount. No other chain may use the slot while the mount lasts, because the kernel may hold nodes of a removed

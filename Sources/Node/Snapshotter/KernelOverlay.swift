@@ -9,8 +9,8 @@ enum KernelOverlay {
     ///   ESTALE, even if their contents are the same.
     /// - `xino=on`: gives all files of a mount one device number, although a merged tree lies on another file system
     ///   than the upper directory. With several device numbers, `du -x`, `find -xdev` and backup tools leave files out.
-    ///   For this option, the kernel adds the number of a lower file system to an inode number, in its top bits. There
-    ///   is room for it, because the inode numbers in merged trees have at most 60 bits.
+    ///   With this option, the kernel puts a number for the file's file system into the top bits of each inode number.
+    ///   These bits are free, because the inode numbers in merged trees have at most 60 bits.
     static func mountOptions() -> [String] {
         [("index", "index=off"), ("xino_auto", "xino=on")].compactMap { parameter, option in
             (try? Sys.exists("/sys/module/overlay/parameters/\(parameter)")) == true ? option : nil

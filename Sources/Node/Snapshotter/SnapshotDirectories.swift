@@ -15,7 +15,7 @@ struct SnapshotDirectories: Sendable {
 
     let root: String
 
-    /// Creates the missing directories of the layout in `root`.
+    /// Creates the directories for snapshots and links in `root`, the state directory, if they are missing.
     init(root: String) throws(SnapshotterError) {
         self.root = root
         for name in [Self.name, Self.linkName] {
@@ -88,12 +88,17 @@ struct SnapshotDirectories: Sendable {
 
     // MARK: - Short names
 
-    /// The maximum size in bytes of the paths of all lower directories together. For each path, the part after the
-    /// common prefix `<root>/snapshots/` counts, and one colon. If the paths exceed this limit, short links replace
+    /// The maximum total size in bytes of the local snapshots' paths in the list of lower directories. Each path counts
+    /// without the prefix `<root>/snapshots/`, but with one colon. If the paths exceed this limit, short links replace
     /// them.
     ///
-    /// mount(2) takes one page of options, and containerd removes the common prefix from each path. The rest of the
-    /// page is for the upper and work directories, the lower directory of a merged tree, and an SELinux context.
+    /// mount(2) takes one page of options. The page also holds the upper and work directories, the lower directory of a
+    /// merged tree, and an SELinux context. If the options are long, containerd removes from each path in the list the
+    /// parent directory that all these paths share. Without a merged tree, this directory is `<root>/snapshots/`.
+    ///
+    /// A merged tree is mounted in `<root>/fuse/`. With a merged tree in the list, the shared directory is only
+    /// `<root>/`. Then each local path takes 10 bytes more than this limit counts, so a mount with more than about 200
+    /// local snapshots may not fit into the page.
     static let longestLowers = 3000
 
     /// Returns the path of the short link to the upper directory of snapshot `id`.
@@ -103,7 +108,7 @@ struct SnapshotDirectories: Sendable {
     private func link(_ id: Int64) -> String { "\(root)/\(Self.linkName)/\(String(id, radix: 36))" }
 
     /// Returns the paths of the upper directories of the snapshots `ids`, in the same order, for use as lower
-    /// directories. If the paths exceed ``longestLowers``, creates short links and returns the paths of the links.
+    /// directories. If the paths exceed ``longestLowers``, creates short links and returns the links' paths instead.
     func lowers(_ ids: [Int64]) throws(SnapshotterError) -> [String] {
         let plain = ids.map(upper)
         let common = root.utf8.count + Self.name.utf8.count + 2

@@ -73,8 +73,8 @@ extension SnapshotService {
         }
     }
 
-    /// Returns true if the snapshot of `record` can be the parent of new snapshots: its directory exists, or its chain
-    /// can be opened.
+    /// Returns true if the snapshot of `record` can be the parent of new snapshots. A local snapshot can if its
+    /// directory exists; a remote snapshot can if its chain can be opened.
     private func isUsable(_ record: SnapshotRecord) async -> Bool {
         guard let remote = record.remote else {
             let directory = directories.upper(record.id)

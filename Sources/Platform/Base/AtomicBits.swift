@@ -32,7 +32,7 @@ public final class AtomicBits: @unchecked Sendable {
     public static func wordCount(for count: Int) -> Int { count / 64 + (count % 64 == 0 ? 0 : 1) }
 
     /// Returns true if the bit at `index` is set; false if the bit is clear or `index` is out of range. After a result
-    /// of true, the caller also sees the memory writes that the thread made before it set the bit.
+    /// of true, the caller also sees all memory that another thread wrote before that thread set the bit.
     @inlinable
     public func contains(_ index: Int) -> Bool {
         guard index >= 0, index < count else { return false }

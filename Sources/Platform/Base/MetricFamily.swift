@@ -82,8 +82,8 @@ public struct MetricFamily: Sendable {
         return MetricFamily(definition: MetricDefinition(name, .histogram, help: help), samples: samples)
     }
 
-    /// Creates a metric with one line for each element of `values`. The line has the label `label` with the element's
-    /// `label` as its value.
+    /// Creates a metric with one line for each element of `values`. Each line has one label: its name is the parameter
+    /// `label`, and its value is the element's `label`.
     public init(_ definition: MetricDefinition, by label: String, values: [(label: String, value: Double)]) {
         self.init(
             definition: definition,

@@ -31,6 +31,8 @@ public final class HTTPListener: Service {
     private let started: @Sendable (Int?) -> Void
     private let answer: @Sendable (HTTPRequest) async -> HTTPAnswer
 
+    /// Creates a server. The server listens once ``run()`` is called.
+    ///
     /// - Parameters:
     ///   - address: the listening address.
     ///   - maximumBody: the largest accepted body of a request, in bytes.

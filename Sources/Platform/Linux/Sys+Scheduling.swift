@@ -6,7 +6,8 @@ extension Sys {
 
     /// Makes the calling thread run only when a processor is idle (sched(7), `SCHED_IDLE`). Ignores a failure.
     ///
-    /// Use it only for threads that do nothing but background work, because not every system lets a thread undo it.
+    /// Call this only on threads that do nothing but background work: on some systems, a thread cannot leave this
+    /// policy again.
     public static func makeThreadIdle() {
         var parameters = sched_param()
         parameters.sched_priority = 0

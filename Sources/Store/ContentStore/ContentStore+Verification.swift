@@ -4,15 +4,15 @@ import SystemPackage
 
 /// The results of verifying layers.
 ///
-/// A layer is *verified* once its archive, put together from the blob's bytes, has shown the files that the layer's
-/// index has. The store then keeps the archive's digest, the layer's diff ID. A layer whose archive has other files is
-/// *refused*: callers must not install or use it again.
+/// A layer is *verified* once the node has put the layer's archive together from the blob's bytes, and has found the
+/// files of the layer's index in this archive. The store then keeps the archive's digest, the layer's diff ID. A layer
+/// whose archive has other files is *refused*: callers must not install or use the layer again.
 extension ContentStore {
     /// The size limit of the file with a diff ID, in bytes.
     private static let maximumVerified = 128
 
-    /// Records that the layer's archive has this diff ID and the files of the layer's index. Survives a crash of the
-    /// machine. Deletes the layer's ``TarSplitLog``, which nothing needs any longer.
+    /// Records that the layer is verified and has the diff ID `diffID`, and deletes the layer's ``TarSplitLog``, which
+    /// nothing needs any longer. The record survives a crash of the machine.
     public func markVerified(_ layer: StoredLayer, diffID: Digest) throws(ContentStoreError) {
         let (directory, path) = (layerDirectory(layer.key), layerDirectory(layer.key) + "/verified")
         try ContentStoreError.wrapping("cannot write \(path)") { () throws(Errno) in
@@ -31,14 +31,14 @@ extension ContentStore {
         }
     }
 
-    /// Reads the diff ID that ``markVerified(_:diffID:)`` recorded in the directory of a layer; `nil` if there is none
-    /// or it cannot be read. The layer is then verified again.
+    /// Returns the diff ID that ``markVerified(_:diffID:)`` recorded in `directory`, the directory of a layer. Returns
+    /// `nil` if there is no record or if the record is unreadable. After a result of `nil`, the layer is unverified.
     static func verifiedDiffID(in directory: String) -> Digest? {
         (try? Sys.readFile(directory + "/verified", limit: maximumVerified)).flatMap { Digest(utf8: $0) }
     }
 
-    /// Marks a layer as refused, because it is not what its blob contains. Callers check ``isRefused(_:)`` before they
-    /// use a layer. Current users are not interrupted.
+    /// Marks a layer as refused, because its index does not describe its blob. Callers check ``isRefused(_:)`` before
+    /// they use a layer. Code that already uses the layer is not interrupted.
     public func refuse(_ key: LayerKey) throws(ContentStoreError) {
         let path = refusal(of: key)
         try ContentStoreError.wrapping("cannot write \(path)") { () throws(Errno) in

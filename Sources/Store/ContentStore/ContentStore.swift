@@ -10,14 +10,14 @@ import SystemPackage
 /// layers/<key>/key               the layer's ``LayerKey`` as text
 /// layers/<key>/tree.erofs        the layer's tree        (LayerIndex describes the format)
 /// layers/<key>/chunks            its chunk table         (likewise)
-/// layers/<key>/content           its content space: the bytes of its files, end to end, as a sparse file. A hole holds
-///                                zeros, or bytes that are not fetched yet
+/// layers/<key>/content           its content space: the bytes of its files, end to end, as a sparse file. A hole
+///                                stands for zeros, or for bytes that are not fetched yet
 /// layers/<key>/present           one bit per chunk: set if `content` has the chunk   (``PresenceFormat``)
 /// layers/<key>/windows           data for decoding from the middle of a DEFLATE stream, if needed   (``WindowsFile``)
 /// layers/<key>/gaps              the decoded bytes outside the chunks, until verified  (``TarSplitLog``)
 /// layers/<key>/verified          the diff ID of a verified layer   (``markVerified(_:diffID:)``)
 /// chains/<key>/tree.erofs        the merged tree of a chain; its device tags name the layers
-/// refused/<key>                  markers of layers that are not what their blobs contain
+/// refused/<key>                  markers of layers whose indexes do not describe their blobs   (``refuse(_:)``)
 /// installing/                    unfinished directories; emptied when the store opens
 /// set-aside/                     the quarantine: the latest unusable files and directories, at most 8
 /// ```
@@ -110,8 +110,8 @@ public final class ContentStore: Sendable {
     ///
     /// Several threads may install the same layer at once. After a crash, the layer is stored completely or not at all.
     ///
-    /// - Throws: `.badIndex` if `index` belongs to another blob, cannot be read back, or marks bytes as zeros that are
-    ///   not; `.noSpace`, `.readOnly`, `.io`.
+    /// - Throws: `.badIndex` if `index` belongs to another blob, cannot be read back, or wrongly marks a chunk as
+    ///   zeros; `.noSpace`, `.readOnly`, `.io`.
     public func install(
         _ key: LayerKey, index: LayerIndexBytes
     ) throws(ContentStoreError) -> StoredLayer {

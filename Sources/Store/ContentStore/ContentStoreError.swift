@@ -18,7 +18,8 @@ public enum ContentStoreErrorCode: Hashable, Sendable {
     case io
     /// The disk cannot return the bytes of a present chunk. Drop the chunk and fetch it again.
     case damaged
-    /// The caller's index belongs to another blob, or the store cannot read back the caller's index or merged tree.
+    /// The caller's index belongs to another blob or wrongly marks a chunk as zeros, or the store cannot read back the
+    /// caller's index or merged tree.
     case badIndex
     /// An argument is invalid: the layer has no chunk with the given number, the given bytes do not have the chunk's
     /// length, or the given boot identifier does not have 36 characters.

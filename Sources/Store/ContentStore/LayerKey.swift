@@ -2,8 +2,8 @@ public import Base
 
 /// The identity of a layer on this node: the blob's digest, and the pin that makes its index believable.
 ///
-/// The same blob may be indexed twice, for example by two repositories that each have a streaming artifact of it. The
-/// node keeps both layers apart, so a wrong index in one repository never changes the files of another one.
+/// The same blob may have two indexes, for example in the streaming artifacts of two repositories. The node then keeps
+/// two separate layers, so a wrong index in one repository never changes the files of images in another one.
 public struct LayerKey: Sendable {
     /// The reason to believe a layer's index.
     public enum Pin: Hashable, Sendable {

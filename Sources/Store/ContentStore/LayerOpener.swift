@@ -5,12 +5,12 @@ import SystemPackage
 
 /// The opener of a layer's files. It checks each file, and rejects or replaces a file that a crash or the disk damaged.
 struct LayerOpener {
-    /// The reason why a layer's directory is unusable. The store quarantines the directory and treats the layer as
-    /// absent.
+    /// The damage that makes the directory of a layer or chain unusable. Unless ``sparesIndex`` is true, the store
+    /// quarantines the directory and treats the layer or chain as absent.
     struct Damage: Error {
         let reason: String
         /// True if the index is good and only the content or presence file is damaged. The opener then replaces these
-        /// files.
+        /// two files by empty ones, and opens the layer.
         var sparesIndex = false
     }
 

@@ -94,8 +94,8 @@ final class PresenceFile: Sendable {
         return Loaded(words: live, durable: durable, slots: slots, sameBoot: true)
     }
 
-    /// Returns the bits of the last good slot. Returns an empty array if there is no good slot, or if the slot is
-    /// unreadable.
+    /// Returns the bits of the last good slot according to `slots`. Returns an empty array if there is no good slot, or
+    /// if the slot is unreadable.
     func durableWords(_ slots: SlotState) -> [UInt64] {
         guard let good = slots.good, let slot = try? bytes(at: format.slotOffset(good), format.slotLength),
             let (generation, words) = format.parseSlot(slot), generation == slots.generation

@@ -107,8 +107,8 @@ public final class StoredLayer: Sendable {
         content = parts.content
     }
 
-    /// The digest of the layer's archive, with which the index has been compared; `nil` for an unverified layer.
-    /// See ``ContentStore/markVerified(_:diffID:)``.
+    /// The diff ID of a verified layer, which is the digest of its archive; `nil` for an unverified layer. See
+    /// ``ContentStore/markVerified(_:diffID:)``.
     public var verifiedDiffID: Digest? { diffID.withLock { $0 } }
 
     func becomeVerified(_ digest: Digest) {

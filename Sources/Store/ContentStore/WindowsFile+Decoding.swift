@@ -5,7 +5,7 @@ public import LayerIndex
 extension ExtentDecoder {
     /// Prepares the decoder for the first byte of `extent`.
     ///
-    /// - Parameter windows: the windows of the extent's layer; `nil` if it has none.
+    /// - Parameter windows: the windows of the extent's layer; `nil` if the layer has none.
     /// - Throws: `truncated` if the extent's window is missing; `corrupt` if the extent's restart point is missing or
     ///   invalid; otherwise the error from decompressing the window.
     public func begin(_ extent: Extent, _ windows: WindowsFile?) throws(CodecError) {

@@ -11,8 +11,8 @@ public struct PushedManifest: Sendable, Hashable {
     public let subject: Digest?
 }
 
-/// Pushes and deletions (OCI distribution-spec 1.1, "Push"). The client sends them only to hosts that have the
-/// capability `push` in `hosts.toml`.
+/// Pushes and deletions (OCI distribution-spec 1.1, "Push"). The client sends them only to hosts with the capability
+/// ``RegistryHost/Capabilities/push``.
 extension RegistryClient {
     /// Returns true if the repository has the blob.
     public func hasBlob(_ location: BlobLocation) async throws(RegistryError) -> Bool {

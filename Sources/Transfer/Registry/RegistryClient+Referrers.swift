@@ -14,8 +14,8 @@ extension RegistryClient {
     /// Lists the manifests that refer to `subject`. The list may be empty.
     ///
     /// If the registry lacks the referrers API (status 400, 404, 405 or 501), the client uses the fallback index. Until
-    /// the registry is known to have the API, the client requests the API and the fallback index at the same time. That
-    /// saves a round trip for the pod that waits for the answer.
+    /// the registry is known to have the API, the client calls the API and fetches the fallback index at the same time.
+    /// That saves a round trip for the pod that waits for the list.
     ///
     /// - Parameter artifactType: the type of artifact to list; `nil` lists all types.
     public func referrers(

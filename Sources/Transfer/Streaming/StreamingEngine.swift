@@ -59,7 +59,7 @@ public final class StreamingEngine: ChunkSource {
         pipeline.scheduler.fill(layers)
     }
 
-    /// Stops background fill, or allows it again. Requests that are in flight continue.
+    /// Stops background fill, or allows it again. Running fill requests continue.
     public func allowFill(_ isAllowed: Bool) {
         pipeline.scheduler.allowFill(isAllowed)
     }

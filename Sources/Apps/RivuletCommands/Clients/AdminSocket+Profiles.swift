@@ -8,7 +8,7 @@ import Streaming
 /// A profile that the daemon stores, without its entries.
 struct ProfileSummary: Codable, Sendable {
     /// The chain ID. The daemon's list of profiles, which this type decodes, contains only the ID's hexadecimal digits.
-    /// In its own JSON output, this program puts `sha256:` before the digits.
+    /// The JSON output of this command line has `sha256:` before the digits.
     let chain: Digest
     let repository: String
     /// The number of entries.

@@ -119,8 +119,10 @@ struct ProfileRecord: AsyncParsableCommand {
         try TransferredProfile.report([TransferredProfile(file, contents)], admin.output)
     }
 
-    /// Runs the image until the daemon has recorded its profile, and returns the ID of the image's chain. Starts no
-    /// container if `known`, the chains that already have a profile, contains this chain.
+    /// Runs the image until the daemon has recorded its profile, and returns the image's chain ID.
+    ///
+    /// - Parameter known: the chain IDs that already have a profile. If the image's chain ID is one of them, the
+    ///   function starts no container.
     private func run(on runtime: CRIClient, client: AdminSocket, known: Set<Digest>) async throws -> Digest {
         let deadline = MonotonicTime.now().advanced(by: UInt64(timeout) * 1_000_000_000)
         if let chain = try await runtime.chainID(ofImage: image), known.contains(chain) {

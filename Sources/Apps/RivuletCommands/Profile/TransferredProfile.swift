@@ -5,7 +5,8 @@ import Streaming
 /// An exported, imported or recorded profile, as a command prints it.
 struct TransferredProfile: Encodable {
     let file: String
-    /// The profile's chain; `nil`, and absent in JSON, if the profile applies to all images of the repository.
+    /// The chain ID of the profile's image; `nil`, and absent in JSON, if the profile applies to all images of the
+    /// repository.
     let chain: Digest?
     let repository: String
     /// The number of entries.

@@ -96,11 +96,11 @@ public struct ArtifactBuilder: Sendable {
     ///   - repository: the repository of the image.
     ///   - manifest: the image's manifest.
     ///   - profile: the reads of a recorded start, from which the builder makes a startup pack; `nil` for none. If the
-    ///     image already has an artifact without this pack, it gets a second artifact with the pack. Nodes prefer the
-    ///     second artifact.
+    ///     image already has an artifact without this pack, the builder pushes a second artifact with the pack. Nodes
+    ///     prefer the second artifact.
     ///   - predicts: true to build a predicted startup pack if there is neither a profile nor an earlier pack of a
-    ///     recorded start. An image that already has an artifact gets no predicted pack, unless its layers are read
-    ///     again.
+    ///     recorded start. If the image already has an artifact, the builder makes a predicted pack only if it reads
+    ///     the layers again, because of `force` or because it has a signer.
     ///   - force: true to read the layers and build their data again, even if the image has an artifact.
     ///   - report: called occasionally, from any task.
     ///
@@ -290,8 +290,8 @@ public struct ArtifactBuilder: Sendable {
         return (Self.bounded(layers.compactMap { $0 }), refusal.withLock { $0 })
     }
 
-    /// Returns the layers with as many embedded indexes as ``manifestIndex`` allows in total. The other indexes remain
-    /// separate blobs only.
+    /// Returns the layers with as many embedded indexes as ``manifestIndex`` allows in total. Nodes fetch the other
+    /// indexes as separate blobs.
     private static func bounded(_ layers: [StreamingArtifact.Layer]) -> [StreamingArtifact.Layer] {
         var left = manifestIndex.all
         return layers.map { layer in

@@ -24,7 +24,9 @@ struct LayerCopier {
     /// Reads a layer, and pushes its copy to the same repository. Returns the copy's descriptor and the layer's index.
     /// The extents in the index are the zstd frames of the copy.
     ///
-    /// - Parameter read: called with the number of newly processed bytes of the layer.
+    /// - Parameters:
+    ///   - diffID: the expected digest of the layer's archive. The method throws if the digest differs.
+    ///   - read: called with the number of newly processed bytes of the layer.
     func copy(
         _ layer: Descriptor, diffID: Digest, in repository: Repository, read: @escaping @Sendable (Int) -> Void
     ) async throws -> (descriptor: Descriptor, indexed: IndexedLayer) {

@@ -232,8 +232,8 @@ public final class ConversionService: Service {
     ///   - file: the profile of the start.
     ///   - image: the reference of the image, with a digest.
     ///
-    /// - Returns: the operation that builds a new startup pack; `nil` if no new pack is due. In that case the next pack
-    ///   includes the report.
+    /// - Returns: the operation that builds a new startup pack; `nil` if no new pack is due. The next pack then
+    ///   includes the reported reads.
     ///
     /// - Throws: `refused` if the service does not accept profiles, `invalid` if `image` has no digest, or `notFound`
     ///   if automatic conversion is not enabled for its repository.

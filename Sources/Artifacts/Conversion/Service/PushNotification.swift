@@ -6,7 +6,7 @@ import FoundationEssentials
 /// it.
 ///
 /// A notification may be forged. For a push, the service therefore looks the image up in the registry, and converts
-/// what it finds there.
+/// the image that the registry returns. The service does not verify a deletion.
 public struct PushNotification: Sendable, Equatable {
     public enum Action: Sendable, Equatable {
         case push

@@ -1,9 +1,9 @@
 import Base
 
-/// The end of an eStargz blob: an empty gzip member whose extra field says where the table of contents starts
+/// The end of an eStargz blob: an empty gzip member whose extra field says where the table of contents is
 /// (stargz-snapshotter, docs/estargz.md, "Footer").
 ///
-/// Writers produce the same bytes except for the offset, so a footer must match in every byte.
+/// All writers produce the same bytes, except for the offset. So the parser requires these exact bytes.
 public enum EstargzFooter: Equatable, Sendable {
     /// A table of contents (TOC) in the blob. It is a gzip member from offset `offset` of the blob up to the footer,
     /// which has `footerSize` bytes.

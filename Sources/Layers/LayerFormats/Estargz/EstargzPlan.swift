@@ -12,7 +12,7 @@ import LayerIndex
 /// tar archive before the rewrite), and new bytes such as padding. Once the caller knows the members' offsets, the plan
 /// writes the table of contents.
 public struct EstargzPlan: Sendable {
-    /// A run of bytes of the new archive.
+    /// A sequence of bytes in the new archive.
     public enum Part: Sendable {
         /// A range of the old archive, copied unchanged.
         case archive(ByteRange)
@@ -84,8 +84,8 @@ public struct EstargzPlan: Sendable {
     // MARK: - Order
 
     /// Returns the entries to write, the number of urgent entries, and the paths of `first` that exist. An entry with
-    /// such a path is urgent, and so are its parent directories and the target of its hard link. The urgent entries
-    /// come first.
+    /// such a path is urgent. So are its parent directories and, if the entry is a hard link, the link's target. The
+    /// urgent entries come first.
     private static func order(
         _ archived: [ArchivedEntry], _ first: [[UInt8]]
     ) throws(LayerFormatError) -> (entries: [ArchivedEntry], urgent: Int, found: Set<[UInt8]>) {

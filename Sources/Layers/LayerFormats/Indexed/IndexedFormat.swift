@@ -21,9 +21,9 @@ public struct IndexedFormat: LayerFormat {
 
 /// An opener that uses the index in a streaming artifact.
 ///
-/// The index must contain the layer's digest. It must also contain the diff ID, the source blob and the windows blob
-/// that ``LayerDescription/index`` states. The opener verifies no file content: chunk digests verify content when it is
-/// fetched.
+/// The opener refuses an index that states another layer's digest. It also refuses an index whose diff ID, source blob
+/// or windows blob differs from ``LayerDescription/index``. The opener verifies no file content: chunk digests verify
+/// content when it is fetched.
 private struct IndexedOpener: LayerOpener {
     private enum State {
         case start, waiting

@@ -63,8 +63,9 @@ public protocol LayerOpener: Sendable {
 
 /// Options for opening a layer, common to all formats.
 public struct LayerOpenOptions: Sendable {
-    /// True to accept a table of contents (TOC) for which no annotation has a digest. A digest in an annotation is
-    /// always verified. A TOC must always contain the digest of every chunk of file content.
+    /// True to accept a table of contents (TOC) for which no annotation has a digest. If an annotation has a digest,
+    /// the opener always verifies the TOC against that digest. In both cases, the TOC must contain the digest of every
+    /// chunk of file content.
     public var allowUnverifiedTOC: Bool
     public var limits: LayerFormatLimits
 

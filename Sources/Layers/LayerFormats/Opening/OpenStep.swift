@@ -11,8 +11,8 @@ public enum BlobRequest: Sendable, Equatable {
 
 /// Data outside the blob that a format needs.
 public enum LayerCompanion: Sendable, Equatable {
-    /// The table of contents (TOC) in a separate TOC image. The TOC is a layer of that image. Its annotation
-    /// `containerd.io/snapshot/stargz/layer.digest` contains the digest of the layer to open.
+    /// The table of contents (TOC) in a separate TOC image. The TOC is a layer of that image. In the image's manifest,
+    /// that layer's annotation `containerd.io/snapshot/stargz/layer.digest` is the digest of the layer to open.
     case externalTOC
     /// The layer's index in the image's streaming artifact: the blob with this digest.
     case index(Digest)

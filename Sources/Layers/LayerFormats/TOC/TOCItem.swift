@@ -38,7 +38,7 @@ struct TOCItem {
         static let unknown: Members = []
     }
 
-    /// The members that occurred, also with the value `null`. ``present`` lacks the members whose value is `null`.
+    /// The members that occurred, including those whose value is `null`. ``present`` lacks members with that value.
     var seen: Members = []
     var present: Members = []
     var kind = Kind.regular

@@ -6,8 +6,8 @@ import LayerIndex
 /// The loader determines which bytes of the blob hold each piece of a file. It also reads the prefetch landmarks
 /// (``TOCNames``). The builder handles names, links and whiteouts.
 struct TOCLoader: ~Copyable {
-    /// The state of the last regular file in the TOC, whose `chunk` elements may still follow; `nothing` if none may
-    /// follow.
+    /// The kind of regular file to which the next `chunk` element would belong; `nothing` if no `chunk` element may
+    /// come next.
     private enum Pending {
         case nothing, file
         /// A landmark or the TOC's own entry. Neither is part of the tree.

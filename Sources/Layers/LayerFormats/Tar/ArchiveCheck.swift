@@ -4,8 +4,7 @@ public import LayerIndex
 /// A check of a layer's index against the layer's uncompressed archive.
 ///
 /// The check builds the tree of the archive, and computes the digests of the same chunks that the index has. Then it
-/// compares everything: the trees, and the chunks of each file. It needs no content of the layer apart from the
-/// archive.
+/// compares everything: the trees, and the chunks of each file. The check reads only the index and the archive.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ArchiveCheck {
@@ -17,9 +16,9 @@ public final class ArchiveCheck {
         public let difference: String?
     }
 
-    /// The length in bytes of chunks of files that the index does not have.
+    /// The chunk length in bytes for content to which no chunk of the index corresponds.
     private static let unknownChunk: UInt64 = 4 << 20
-    /// The maximum number of bytes of holes that the check hashes, all sparse files together.
+    /// The maximum number of bytes that the check hashes for the holes of all sparse files together.
     private static let maximumHoles: UInt64 = 64 << 30
 
     private struct Piece {
@@ -38,7 +37,7 @@ public final class ArchiveCheck {
     private var builder: LayerIndexBuilder?
     private var diffHasher = DigestHasher()
     private var entry: LayerEntry?
-    /// The numbers of the index's chunks of the current file that have not been read yet.
+    /// The numbers of the current file's next chunks, according to the index. Chunks that have begun are left out.
     private var ahead = 0..<0
     private var piece: Piece?
     private var fileOffset: UInt64 = 0
@@ -132,7 +131,8 @@ public final class ArchiveCheck {
 
     // MARK: - Content
 
-    /// Returns the length of the next chunk of the current file.
+    /// Returns the length of the current file's next chunk, and removes that chunk from ``ahead``. If ``ahead`` is
+    /// empty, returns ``unknownChunk``.
     private func nextLimit() -> UInt64 {
         guard let next = ahead.first else { return Self.unknownChunk }
         ahead = ahead.dropFirst()

@@ -30,8 +30,8 @@ public final class ArchiveDecoder {
         output.deallocate()
     }
 
-    /// Decodes the next bytes of the blob. `sink` receives the decoded bytes in pieces, which are valid only during the
-    /// call.
+    /// Decodes the next bytes of the blob. `sink` receives the decoded bytes in pieces. A piece is valid only during
+    /// the call of `sink` that receives it.
     public func push(
         _ bytes: UnsafeRawBufferPointer, _ sink: (UnsafeRawBufferPointer) throws(LayerFormatError) -> Void
     ) throws(LayerFormatError) {

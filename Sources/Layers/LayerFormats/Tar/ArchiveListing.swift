@@ -33,7 +33,8 @@ public final class ArchiveListing {
         self.blobDigest = blobDigest
     }
 
-    /// Reads the next bytes of the blob. `archive` receives the decoded bytes, which are valid only during the call.
+    /// Reads the next bytes of the blob. `archive` receives the decoded bytes in pieces. A piece is valid only during
+    /// the call of `archive` that receives it.
     public func push(
         _ bytes: UnsafeRawBufferPointer, _ archive: (UnsafeRawBufferPointer) throws(LayerFormatError) -> Void
     ) throws(LayerFormatError) {

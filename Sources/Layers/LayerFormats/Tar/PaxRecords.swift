@@ -184,7 +184,9 @@ struct SparseRecords {
 
     /// Returns the sparse file that the records describe; `nil` if they describe none.
     ///
-    /// - Parameter headerSize: the size of the file in bytes. It is used only if the records do not contain the size.
+    /// - Parameters:
+    ///   - headerSize: the size of the file in bytes. It is used only if the records do not contain the size.
+    ///   - maximumCount: the maximum number of segments.
     func file(size headerSize: UInt64, maximumCount: Int) throws(LayerFormatError) -> SparseFile? {
         let zero = Array("0".utf8)
         let one = Array("1".utf8)

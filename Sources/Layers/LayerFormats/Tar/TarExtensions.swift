@@ -99,8 +99,8 @@ struct TarExtensions {
         return (entry, size, sparse)
     }
 
-    /// Returns the entry's path. As in Go's archive/tar, the name in a sparse file's records comes first, then GNU's
-    /// long name, then the pax path, and last the header.
+    /// Returns the entry's path. As in Go's archive/tar, the first of these that exists is the path: the name in a
+    /// sparse file's records, GNU's long name, the pax path, the name in the header.
     private func entryPath(_ header: TarHeader, isSparse: Bool) -> [UInt8] {
         if isSparse, let path = pax.sparse.path { return path }
         if !longPath.isEmpty { return longPath }

@@ -35,7 +35,7 @@ public struct DemandID: Hashable, Sendable {
 public enum ChunkOutcome: Sendable, Hashable {
     /// Every requested chunk was verified and published. The store may drop a chunk again before it is read.
     case available
-    /// The reader called ``ChunkSource/cancel(_:)``, or the source shut down.
+    /// The demand was canceled with ``ChunkSource/cancel(_:)``, or the source shut down.
     case cancelled
     /// At least one chunk cannot be fetched now. A later demand tries again. `reason` goes to the log and never
     /// contains a credential.

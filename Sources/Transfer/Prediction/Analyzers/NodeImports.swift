@@ -16,8 +16,8 @@ public enum NodeImports {
     /// The maximum number of module names that the parser takes from one file.
     private static let maximum = 512
     private static let longestName = 256
-    /// The maximum number of bytes between the first letter of an indented line and a `require` call in that line. The
-    /// parser also accepts at least this number of spaces before a quoted name.
+    /// The maximum number of bytes between the first letter of an indented line and a `require` call in that line.
+    /// Before a quoted name, the parser accepts this number of spaces, and more if the name is short.
     private static let longestGap = 256
     private static let (require, importing, exporting, from) = (
         Array("require(".utf8), Array("import".utf8), Array("export".utf8), Array("from".utf8)

@@ -56,7 +56,8 @@ struct NodeModules {
         return nil
     }
 
-    /// Returns the file to which `package` resolves, or another package in its directory; `nil` if there is neither.
+    /// Returns the file to which `package` resolves; `nil` if there is none. If `package` resolves to a directory that
+    /// has its own `package.json`, returns that directory as a package.
     ///
     /// - Parameters:
     ///   - bytes: the `package.json` of `package`.

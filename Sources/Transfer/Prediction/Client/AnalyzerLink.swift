@@ -8,7 +8,8 @@ struct AnalyzerLink: ~Copyable {
     private let socket: PacketSocket
     private let process: ConfinedProcess
 
-    /// Starts `program` as an analyzer. The kernel kills the analyzer when the calling thread ends.
+    /// Starts `program` as an analyzer, and moves the analyzer into the control group `group` if possible. The kernel
+    /// kills the analyzer when the calling thread ends.
     init(program: String, group: ControlGroup?) throws(Errno) {
         let ends = try PacketSocket.pair()
         let own = PacketSocket(OwnedDescriptor(taking: ends.0))

@@ -94,7 +94,8 @@ struct FollowedStart {
     ///
     /// - Parameters:
     ///   - quiet: the nanoseconds without a new read after which the start is over.
-    ///   - longest: the nanoseconds after which the start is over in any case.
+    ///   - longest: the maximum duration of a start in nanoseconds. After this time, the start is over even if the
+    ///     container still reads.
     func isOver(_ now: MonotonicTime, quiet: UInt64, longest: UInt64) -> Bool {
         guard !subject.includesPresent else { return false }
         return now.since(began) >= longest || reads != nil && now.since(lastSeen) >= quiet

@@ -57,7 +57,7 @@ public struct PredictionKey: Hashable, Sendable {
         self.name = name
     }
 
-    /// Returns the key of the prediction for containers whose root file system is the chain `id`.
+    /// Returns the key of the prediction for containers whose root file system is the chain with the chain key `id`.
     public static func chain(_ id: Digest) -> PredictionKey { PredictionKey(.chain(id)) }
 
     /// Returns a new random key, for a prediction that only the caller refers to.

@@ -26,7 +26,8 @@ public struct PredictorOptions: Sendable {
     public var soundAfter: Duration = .seconds(300)
     /// The time without new reads after which a container's start is over.
     public var quiet: Duration = .seconds(10)
-    /// The time after which a container's start is over in any case.
+    /// The maximum duration of a container's start. After this time, the start is over even if the container still
+    /// reads.
     public var longest: Duration = .seconds(120)
     /// The maximum number of container starts that the predictor follows at the same time. Any further start loses its
     /// prediction at once. Brief starts (``Predictor/begin(_:of:reads:isBrief:handler:)``) have a limit of their own.

@@ -1,8 +1,10 @@
 import Base
 
-/// A packet from the client, a ``Predictor``, to the analyzer.
+/// A packet from the client, a ``Predictor``, to the analyzer. In each packet, `start` is the number of a container
+/// start. The client chooses this number.
 public enum AnalyzerCommand: Equatable, Sendable {
-    /// The beginning of a container start. The packet carries an open file descriptor of the merged tree. One
+    /// The beginning of a container start. The packet carries an open file descriptor of the merged tree, whose size in
+    /// bytes is `treeSize`. For `speculates`, see ``StartPrediction/speculates``. One
     /// ``layer(start:extentsSpanFiles:)`` packet for each layer follows. The analyzer does not answer.
     case begin(start: UInt32, layers: Int, treeSize: UInt64, speculates: Bool)
     /// One layer of the image whose container starts. The client sends these packets in the order of the layers, the

@@ -1,7 +1,8 @@
 import Base
 
 /// A packet from the analyzer to its client, a ``Predictor``. The answer to a command consists of any number of
-/// ``runs(start:_:)``, ``waits(start:_:)`` and ``order(start:_:)`` packets, and then ``done(start:)``.
+/// ``runs(start:_:)``, ``waits(start:_:)`` and ``order(start:_:)`` packets, and then ``done(start:)``. In these
+/// packets, `start` is the number of the container start, as in the command.
 public enum AnalyzerReply: Equatable, Sendable {
     /// The first packet of a process that is confined and waits for commands.
     case ready

@@ -1,6 +1,7 @@
 /// The process that a container runs, as the image's configuration names it (OCI image-spec, config.md).
 public struct ContainerStart: Sendable, Equatable {
-    /// The image's entrypoint, followed by its command. A pod may replace either of them.
+    /// The image's entrypoint, followed by its command. If a pod replaces either of them, this list still has the
+    /// image's own.
     public var arguments: [String]
     /// The environment variables as `NAME=value`.
     public var environment: [String]

@@ -17,7 +17,7 @@ public struct RegistryError: Error, CustomStringConvertible {
         case noMatchingPlatform
         /// The digest of the bytes differs from the expected one.
         case digestMismatch
-        /// The content exceeds a limit of the client or of the caller: on its size, or on its number of entries.
+        /// The content is larger, or has more entries, than the client or the caller allows.
         case tooLarge
         /// No host has the requested content (404, 410).
         case notFound

@@ -104,9 +104,9 @@ struct BlobAttempt {
         }
     }
 
-    /// Returns the single range to request from a host that does not support multiple ranges. The single range starts
-    /// with the first of `ranges`. It also covers the following ranges, up to the first that does not begin 0 to
-    /// ``cheapGap`` bytes after the end of the previous range.
+    /// Returns the single range to request from a host that does not support multiple ranges. The single range begins
+    /// with the first of `ranges`. It also covers each next range that begins 0 to ``cheapGap`` bytes after the end of
+    /// the previous one. It ends before the first range for which this is not true.
     private static func firstRun(of ranges: [ByteRange]) -> ByteRange {
         var end = ranges.first?.end ?? 0
         for range in ranges.dropFirst() {

@@ -2,7 +2,8 @@
 ///
 /// toml++ has assertions in its parsers of dates and numbers. Only text that this grammar accepts may reach them.
 enum TOMLScalar {
-    /// Returns true if `text` is one value, with blanks around it allowed. Ignores the ranges of numbers and dates.
+    /// Returns true if `text` is one value, with blanks around it allowed. The function checks only the form: it also
+    /// accepts a number or a date that is out of range.
     static func isWellFormed(_ text: ArraySlice<UInt8>) -> Bool {
         var text = text
         while let last = text.last, isBlank(last) { text.removeLast() }
@@ -34,7 +35,7 @@ enum TOMLScalar {
             return true
         }
 
-        /// Consumes digits with single underscores between them.
+        /// Consumes one or more characters of `alphabet`, the digits of a number. Single underscores may separate them.
         mutating func digits(from alphabet: String = "0123456789") -> Bool {
             guard take(alphabet) else { return false }
             while true {
@@ -45,7 +46,7 @@ enum TOMLScalar {
             }
         }
 
-        /// True if the whole text is a number.
+        /// Returns true if the whole text is a number.
         mutating func number() -> Bool {
             for (prefix, alphabet) in [
                 ("0x", "0123456789abcdefABCDEF"), ("0o", "01234567"), ("0b", "01"),
@@ -64,7 +65,7 @@ enum TOMLScalar {
             return rest.isEmpty
         }
 
-        /// True if the whole text is a date, a time, or both.
+        /// Returns true if the whole text is a date, a time, or both.
         mutating func moment() -> Bool {
             if rest.dropFirst(2).first == UInt8(ascii: ":") { return time() && rest.isEmpty }
             guard digits(4), take("-"), digits(2), take("-"), digits(2) else { return false }

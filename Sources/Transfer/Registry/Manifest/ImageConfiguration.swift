@@ -20,8 +20,8 @@ public struct ImageConfiguration: Sendable, Equatable {
         diffIDs.reduce(nil) { Self.chainID(of: $1, on: $0) }
     }
 
-    /// Returns the chain ID of the layer with `diffID` on top of the chain with the ID `below`; `nil` for the bottom
-    /// layer.
+    /// Returns the chain ID of a chain whose top layer has the diff ID `diffID`. `below` is the chain ID of the layers
+    /// under the top layer; `nil` if there are none.
     public static func chainID(of diffID: Digest, on below: Digest?) -> Digest {
         below.map { Digest.of(Array("\($0) \(diffID)".utf8)) } ?? diffID
     }

@@ -35,8 +35,8 @@ package struct ReferrersIndex {
         manifests.contains { Self.digest($0) == digest.description }
     }
 
-    /// Adds `descriptor` unless the index lists it. The method sorts the entries by digest, so that the bytes do not
-    /// depend on the order of the additions.
+    /// Adds `descriptor` unless the index already lists its digest. The method sorts the entries by digest, so that the
+    /// bytes do not depend on the order of the additions.
     package mutating func add(_ descriptor: Descriptor) {
         guard !contains(descriptor.digest) else { return }
         var entry: [String: JSONValue] = [

@@ -45,7 +45,7 @@ extension HostRequester {
         }
     }
 
-    /// Sends a request like ``send(_:to:url:)``, then follows redirects.
+    /// Sends `call` with ``send(_:to:url:)``, and follows redirects.
     ///
     /// After a redirect to another origin, the request has neither `Authorization` nor the configured headers. S3 and
     /// Azure refuse a presigned URL together with `Authorization`. They also must not learn our credentials.

@@ -8,8 +8,8 @@ extension PackDeliveries {
     /// - Parameters:
     ///   - source: the source of the hint.
     ///   - layer: the layer of the chunks.
-    ///   - known: the source of an earlier hint with a recorded start, if the container repeats that start so far;
-    ///     `nil` otherwise.
+    ///   - known: the source of an earlier hint that comes from a recorded start, if the container's start has repeated
+    ///     the recorded start so far; `nil` otherwise.
     ///   - id: the hint's own startup pack, which does not count as a better hint; `nil` if the hint has no pack.
     package func admits(
         _ source: HintSource, on layer: LayerID, known: HintSource?, except id: DeliveryID? = nil

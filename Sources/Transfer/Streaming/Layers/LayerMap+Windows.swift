@@ -2,9 +2,9 @@ import Base
 import ContentStore
 import LayerIndex
 
-/// The windows of a plain gzip layer. The window of an extent is up to 32 KiB of decoded data before the extent. The
-/// decoder needs the window, because the DEFLATE data of the extent may refer back to it. The registry stores all
-/// windows of a layer in a separate blob, the windows blob.
+/// The windows of a plain gzip layer. The window of an extent is the decoded data directly before the extent, at most
+/// 32 KiB. The decoder needs the window, because the DEFLATE data of the extent may refer back to it. The registry
+/// stores all windows of a layer in a separate blob, the windows blob.
 extension LayerMap {
     /// The size, in bytes, of the blocks in which the windows blob is fetched. Windows are compressed, so a block
     /// usually holds a dozen windows or more. The window for the next read is therefore usually in a block that was

@@ -33,7 +33,8 @@ final class BlobOpener: Sendable {
         return order.request.fetchClass == .demand ? try await hedged(open) : try await open().get()
     }
 
-    /// Opens ranges of a blob that is in the same repositories as the layer of `order`.
+    /// Opens ranges of a blob that is in the same repositories as the layer of `order`. The class of `order` determines
+    /// the priority of the request.
     ///
     /// For each repository, the registry client itself uses mirrors and retries failed requests. If a repository still
     /// fails, for example because it lacks the blob or denies access, this function tries the next repository.

@@ -57,8 +57,9 @@ struct RangeReceiver: Sendable {
 
     // MARK: - Windows
 
-    /// Fetches the missing windows of the extents that `order` requests. To decode an extent, the decoder needs its
-    /// window: decoded data from before the extent. Concurrent requests for the same layer share the fetches.
+    /// Fetches the missing windows of the extents that `order` requests. To decode an extent, the decoder needs the
+    /// extent's window: the decoded data directly before the extent. Concurrent requests for the same layer share the
+    /// fetches.
     private func fetchWindows(for order: RangeOrder) async -> Result<Void, RegistryError> {
         var missing = order.layer.map.missingWindows(order.request.ranges)[...]
         var result: Result<Void, RegistryError> = .success(())
