@@ -18,6 +18,28 @@ struct ContentClientTests {
         /// Added to the reported offset of each piece.
         var gap: Int64 = 0
         var isSilent = false
+        /// The batches that a listing returns, whatever its filter is.
+        var batches: [[String]] = []
+
+        func list(
+            request: ServerRequest<Containerd_Services_Content_V1_ListContentRequest>, context: ServerContext
+        ) async throws -> StreamingServerResponse<Containerd_Services_Content_V1_ListContentResponse> {
+            let filters = request.message.filters
+            return StreamingServerResponse { writer in
+                for batch in batches {
+                    try await writer.write(
+                        .with {
+                            $0.info = batch.map { digest in
+                                .with {
+                                    $0.digest = digest
+                                    $0.labels = ["filter": filters.joined()]
+                                }
+                            }
+                        })
+                }
+                return [:]
+            }
+        }
 
         func read(
             request: ServerRequest<Containerd_Services_Content_V1_ReadContentRequest>, context: ServerContext
@@ -46,6 +68,15 @@ struct ContentClientTests {
     private static func read(
         _ content: Content, digest: Digest = digest, namespace: String = "k8s.io", maximumSize: Int = 100
     ) async throws -> Result<[UInt8], ContainerRuntimeError> {
+        try await call(content) { client throws(ContainerRuntimeError) in
+            try await client.blob(digest, namespace: namespace, maximumSize: maximumSize)
+        }
+    }
+
+    private static func call<Value: Sendable>(
+        _ content: Content,
+        _ body: @Sendable @escaping (ContentClient) async throws(ContainerRuntimeError) -> Value
+    ) async throws -> Result<Value, ContainerRuntimeError> {
         let directory = FileManager.default.temporaryDirectory.appendingPathComponent("content-\(UUID())").path
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
@@ -58,7 +89,7 @@ struct ContentClientTests {
             _ = try await server.listeningAddress
             let client = ContentClient(socket: socket, patience: content.isSilent ? .milliseconds(200) : .seconds(10))
             do throws(ContainerRuntimeError) {
-                return .success(try await client.blob(digest, namespace: namespace, maximumSize: maximumSize))
+                return .success(try await body(client))
             } catch {
                 return .failure(error)
             }
@@ -68,6 +99,24 @@ struct ContentClientTests {
     @Test("reads a blob in pieces") func readsBlobInPieces() async throws {
         #expect(try await Self.read(Content()).get() == Array("a manifest".utf8))
         #expect(try await Self.read(Content(), maximumSize: 10).get() == Array("a manifest".utf8))
+    }
+
+    @Test("lists the blobs with a label") func listsBlobsWithLabel() async throws {
+        let (one, two) = (Digest.of([1]), Digest.of([2]))
+        let content = Content(batches: [[one.description, "sha512:abc"], [two.description]])
+        let blobs = try await Self.call(content) { client throws(ContainerRuntimeError) in
+            try await client.connected(namespace: "k8s.io") { session in
+                try await session.blobs(withLabel: "a/b", value: "c", limit: 2)
+            }
+        }.get()
+        #expect(blobs.map(\.digest) == [one, two])
+        #expect(blobs.first?.labels == ["filter": #"labels."a/b"==c"#])
+        let error = try await Self.call(content) { client throws(ContainerRuntimeError) in
+            try await client.connected(namespace: "k8s.io") { session in
+                try await session.blobs(withLabel: "a/b", value: "c", limit: 1)
+            }
+        }
+        #expect(error.failure?.code == .badContent)
     }
 
     @Test("finds nothing in another namespace") func findsNothingInAnotherNamespace() async throws {

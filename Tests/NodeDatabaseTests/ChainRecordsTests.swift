@@ -148,6 +148,40 @@ import Testing
         }
     }
 
+    @Test("a chain that images state under two IDs has two snapshots, and each keeps its claim")
+    func separatesClaims() throws {
+        try Self.withRecords { (records, state) throws in
+            let snapshots = SnapshotRecords(state)
+            let chain = try records.add(Self.layer("a"), parent: nil, claim: Self.digest("1"))
+            func create(_ claim: Digest) throws -> SnapshotRecord {
+                try snapshots.createRemote(
+                    RemoteIdentity(chain: chain, layer: Self.key("a")), parent: "",
+                    labels: ["containerd.io/snapshot.ref": claim.description],
+                    usage: SnapshotUsage(size: 1, inodes: 1))
+            }
+            let (one, two) = (try create(Self.digest("1")), try create(Self.digest("2")))
+            #expect(one.id != two.id && one.claim == Self.digest("1") && two.claim == Self.digest("2"))
+            #expect(try create(Self.digest("1")).id == one.id)
+            let claims = try records.claims(onChainsWith: Self.key("a"))
+            #expect(Set(claims.map(\.chainID)) == [Self.digest("1"), Self.digest("2")])
+            #expect(claims.allSatisfy { $0.chain == chain })
+        }
+    }
+
+    @Test("knows which diff IDs images state for a layer") func knowsStatedDiffIDs() throws {
+        try Self.withRecords { (records, _) throws in
+            let (below, above) = (Self.digest("diff 1"), Self.digest("diff 2"))
+            let bottom = try records.add(Self.layer("a"), parent: nil, claim: below)
+            let claim = ImageConfiguration.chainID(of: above, on: below)
+            _ = try records.add(Self.layer("b"), parent: bottom, claim: claim)
+            #expect(try records.isStated(below, of: Self.key("a")))
+            #expect(try records.isStated(above, of: Self.key("b")))
+            #expect(try !records.isStated(above, of: Self.key("a")))
+            #expect(try !records.isStated(below, of: Self.key("b")))
+            #expect(try !records.isStated(below, of: Self.key("c")))
+        }
+    }
+
     @Test("gives the label by which containerd finds a snapshot to the chain that was prepared last")
     func movesReference() throws {
         try Self.withRecords { (records, state) throws in

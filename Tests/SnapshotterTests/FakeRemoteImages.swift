@@ -22,6 +22,10 @@ final class FakeRemoteImages: RemoteImages {
         var cancelled = 0
         var expected = 0
         var sweeps = 0
+        /// The reason to admit no container; `nil` to admit all.
+        var rejection: FallbackReason?
+        var replacement: [RemoteIdentity]?
+        var admissions: [AdmissionRequest] = []
     }
 
     private let state = Guarded(State())
@@ -47,6 +51,22 @@ final class FakeRemoteImages: RemoteImages {
     }
 
     func lose(_ chain: ChainKey) { state.withLock { _ = $0.unusable.insert(chain) } }
+    /// Admits no container from now on.
+    func reject(_ reason: FallbackReason.Code) { state.withLock { $0.rejection = FallbackReason(reason, "rejected") } }
+    var admissions: [AdmissionRequest] { state.withLock { $0.admissions } }
+
+    /// Replaces the layers of every chain on which a container is created from now on.
+    func replace(_ layers: [RemoteIdentity]) { state.withLock { $0.replacement = layers } }
+
+    func admit(_ request: AdmissionRequest) async throws(FallbackReason) -> [RemoteIdentity]? {
+        let (rejection, replacement) = state.withLock { state in
+            state.admissions.append(request)
+            return (state.rejection, state.replacement)
+        }
+        if let rejection { throw rejection }
+        return replacement
+    }
+
     func breakMounts() { state.withLock { $0.isMountable = false } }
 
     var requests: [RemoteLayerRequest] { state.withLock { $0.requests } }

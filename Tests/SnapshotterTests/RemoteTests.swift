@@ -211,6 +211,49 @@ struct RemoteTests {
         }
     }
 
+    @Test("a container is created only on a chain that is admitted") func asksForAdmission() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            try await snapshotter.remoteChain([bottom, top])
+            _ = try await snapshotter.prepare("k8s.io/9/container", top.chainID.description)
+            let request = try #require(snapshotter.remote.admissions.first)
+            #expect(request.chain == ChainKey(parent: bottom.chain(), layer: Layer.key(top.blob)))
+            #expect(request.chainID == top.chainID && request.topChainID == top.chainID)
+            #expect(request.namespace == "k8s.io")
+            // A layer that containerd unpacks above the chain is no container.
+            _ = try await snapshotter.prepare("k8s.io/9/extract-1-a sha256:0", top.chainID.description)
+            #expect(snapshotter.remote.admissions.count == 1)
+            for (reason, code) in [
+                (FallbackReason.Code.imageMismatch, RPCError.Code.failedPrecondition), (.busy, .unavailable),
+            ] {
+                snapshotter.remote.reject(reason)
+                let error = await failure {
+                    _ = try await snapshotter.prepare("k8s.io/9/\(code)", top.chainID.description)
+                }
+                #expect(error?.code == code)
+                #expect(error?.message.contains("\(top.chainID)") == true)
+                #expect(await failure { _ = try await snapshotter.stat("k8s.io/9/\(code)") }?.code == .notFound)
+            }
+        }
+    }
+
+    @Test("a chain that was rebuilt takes the place of the old one") func replacesRebuiltChain() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            try await snapshotter.remoteChain([bottom, top])
+            let layers = ["right bottom", "right top"].map { Layer.key(Layer($0).blob) }
+            let below = ChainKey(parent: nil, layer: layers[0])
+            let right = ChainKey(parent: below, layer: layers[1])
+            snapshotter.remote.replace([
+                RemoteIdentity(chain: below, layer: layers[0]), RemoteIdentity(chain: right, layer: layers[1]),
+            ])
+            let mount = try #require(try await snapshotter.prepare("k8s.io/9/one", top.chainID.description).first)
+            #expect(mount.options.contains("lowerdir=\(snapshotter.remote.directory)/\(right.id.hex)"))
+            // containerd still finds the snapshots as before.
+            #expect(try await snapshotter.probe(bottom).map(\.name) == [bottom.chainID.description])
+            _ = try await snapshotter.prepare("k8s.io/9/two", top.chainID.description)
+            #expect(snapshotter.remote.admissions.last?.chain == right)
+        }
+    }
+
     @Test func namespacesShareDownloadedLayers() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
             snapshotter.remote.decline(.notStreamable)

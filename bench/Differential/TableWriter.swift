@@ -1,4 +1,5 @@
 import Base
+import Lab
 import TestSupport
 
 /// A writer of layers with a table of contents: eStargz, and zstd:chunked in both dialects.

@@ -34,25 +34,51 @@ struct ChainRegister: Sendable {
         }
     }
 
-    /// Returns the chain ID that follows from the archives of the chain's layers; `nil` if the chain is unknown or one
-    /// of its layers is not verified. Blocks on the disk.
-    func trueChainID(of chain: ChainKey) throws -> Digest? {
-        try chainID(of: try records.find(chain)?.layers.map(\.key) ?? [])
+    /// A layer of a chain.
+    struct Layer: Sendable {
+        let key: LayerKey
+        /// The layer's diff ID; `nil` if the layer is not verified.
+        let diffID: Digest?
     }
 
-    private func trueChainID(of layer: LayerKey, on parent: ChainKey?) throws -> Digest? {
-        guard let parent else { return try chainID(of: [layer]) }
-        guard let below = try records.find(parent) else { return nil }
-        return try chainID(of: below.layers.map(\.key) + [layer])
+    /// Returns the layers of the chain, bottom first. Blocks on the disk.
+    ///
+    /// - Throws: a ``FallbackReason`` if the chain is unknown, or if a layer is gone.
+    func layers(of chain: ChainKey) throws -> [Layer] {
+        guard let found = try records.find(chain) else {
+            throw FallbackReason(.mount, "chain \(chain) is not known on this node")
+        }
+        return try found.layers.map { layer in
+            guard let content = try store.layer(layer.key) else {
+                throw FallbackReason(.storage, "the index of layer \(layer.key) is gone from the store")
+            }
+            return Layer(key: layer.key, diffID: content.verifiedDiffID)
+        }
     }
 
-    private func chainID(of layers: [LayerKey]) throws -> Digest? {
+    /// Returns the chain ID that follows from the archives of the layers; `nil` if one of them is not verified.
+    static func chainID(of layers: [Layer]) -> Digest? {
         var chainID: Digest?
         for layer in layers {
-            guard let diffID = try store.layer(layer)?.verifiedDiffID else { return nil }
+            guard let diffID = layer.diffID else { return nil }
             chainID = ImageConfiguration.chainID(of: diffID, on: chainID)
         }
         return chainID
+    }
+
+    /// Returns the chain ID that follows from the archives of the chain's layers; `nil` if one of them is not verified.
+    /// Blocks on the disk.
+    func trueChainID(of chain: ChainKey) throws -> Digest? { Self.chainID(of: try layers(of: chain)) }
+
+    /// Returns the chain ID of `layer` on top of the chain `parent`; `nil` if one of the layers is not verified, or if
+    /// the parent is unknown.
+    private func trueChainID(of layer: LayerKey, on parent: ChainKey?) throws -> Digest? {
+        var below: [Layer] = []
+        if let parent {
+            guard try records.find(parent) != nil else { return nil }
+            below = try layers(of: parent)
+        }
+        return Self.chainID(of: below + [Layer(key: layer, diffID: try store.layer(layer)?.verifiedDiffID)])
     }
 
     /// Returns true if this node has everything that mounting the chain needs.

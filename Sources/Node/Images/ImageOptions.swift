@@ -20,6 +20,10 @@ public struct ImageOptions: Sendable {
     /// True if every layer is verified: its archive is compared with its index, once the layer is complete or will not
     /// become complete.
     public var verifiesLayers = true
+    /// The snapshotter's name in containerd's configuration, `[proxy_plugins.<name>]`.
+    public var snapshotterName = "rivulet"
+    /// The maximum time for which the creation of a container waits until the layers of a disputed chain are verified.
+    public var admissionPatience = Duration.seconds(12)
     /// The options for recording and replaying profiles.
     public var profiles = ProfilePolicy()
     /// True if the streaming engine fetches the rest of each mounted image in the background

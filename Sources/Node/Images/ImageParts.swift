@@ -102,6 +102,10 @@ public struct ImageParts: Sendable {
             images: OpenedImages(
                 remembersFor: options.remembersFor, remembersDeclinedFor: options.remembersDeclinedFor),
             opener: opener, register: register, mounts: mounts, start: start,
+            admission: ChainAdmission(
+                register: register, verifier: verifier,
+                claims: containerd.map { ImageClaims(containerd: $0, snapshotter: options.snapshotterName) },
+                formats: options.formats, patience: options.admissionPatience, clock: clock, logger: logger),
             expected: ExpectedImages(registry: registry, chains: register, clock: clock), verification: verification,
             store: store, clock: clock)
     }

@@ -1,4 +1,5 @@
 public import ContentStore
+public import NodeDatabase
 
 /// The images whose layers need no download, as the snapshotter sees them.
 ///
@@ -15,6 +16,14 @@ public protocol RemoteImages: Sendable {
     /// Prepares for an image that is likely to be pulled soon, because a container or sandbox is being created. Returns
     /// at once.
     func expectImages()
+
+    /// Returns once a container may be created on a chain. Waits a bounded time if the chain must be verified first.
+    ///
+    /// - Returns: the layers that the chain's snapshots must have from now on, bottom first, because another image had
+    ///   claimed the chain's ID; `nil` if the chain is right.
+    /// - Throws: the reason why no container may be created: `imageMismatch` if the chain is not what containerd takes
+    ///   it for; another code if that cannot be decided now.
+    func admit(_ request: AdmissionRequest) async throws(FallbackReason) -> [RemoteIdentity]?
 
     /// Returns the host path of the merged tree of `chain`. Mounts the tree if necessary, without the network.
     ///

@@ -2,7 +2,7 @@ public import Base
 import Concurrency
 public import ContentStore
 import LayerIndex
-import NodeDatabase
+public import NodeDatabase
 import Registry
 
 /// The node's implementation of ``RemoteImages``: opens images from their registries and mounts them.
@@ -12,6 +12,7 @@ public final class StreamedImages: RemoteImages {
     private let register: ChainRegister
     private let mounts: ChainMounts
     private let start: ChainStart
+    let admission: ChainAdmission
     private let expected: ExpectedImages
     private let verification: VerificationCounters
     private let store: ContentStore
@@ -19,13 +20,15 @@ public final class StreamedImages: RemoteImages {
 
     init(
         images: OpenedImages, opener: ImageOpener, register: ChainRegister, mounts: ChainMounts, start: ChainStart,
-        expected: ExpectedImages, verification: VerificationCounters, store: ContentStore, clock: any TimeSource
+        admission: ChainAdmission, expected: ExpectedImages, verification: VerificationCounters, store: ContentStore,
+        clock: any TimeSource
     ) {
         self.images = Guarded(images)
         self.opener = opener
         self.register = register
         self.mounts = mounts
         self.start = start
+        self.admission = admission
         self.expected = expected
         self.verification = verification
         self.store = store
@@ -65,6 +68,13 @@ public final class StreamedImages: RemoteImages {
         Task {
             _ = try? await mounts.bringUp(chain)
             if let command = await image.start.value { start.configure(chain, command) }
+        }
+    }
+
+    public func admit(_ request: AdmissionRequest) async throws(FallbackReason) -> [RemoteIdentity]? {
+        switch try await admission.decide(request) {
+        case .admitted: return nil
+        case .wrong(let images): return try await rebuild(request, from: images)
         }
     }
 

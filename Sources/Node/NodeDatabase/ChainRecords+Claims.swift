@@ -25,7 +25,7 @@ extension ChainRecords {
                 sql: """
                     WITH stated (chain, id) AS (
                         SELECT key, claim FROM chains
-                        UNION SELECT chain, ref FROM snapshot WHERE chain IS NOT NULL AND ref IS NOT NULL
+                        UNION SELECT chain, claim FROM snapshot WHERE chain IS NOT NULL AND claim IS NOT NULL
                     )
                     SELECT top.id AS top, c.parent AS parent, below.id AS below
                     FROM chains c JOIN stated top ON top.chain = c.key
@@ -55,11 +55,11 @@ extension ChainRecords {
                         UNION
                         SELECT c.key FROM chains c JOIN above ON c.parent = above.key
                     )
-                    SELECT key, chain, ref FROM snapshot
-                    WHERE chain IN (SELECT key FROM above) AND ref IS NOT NULL
+                    SELECT key, chain, claim FROM snapshot
+                    WHERE chain IN (SELECT key FROM above) AND claim IS NOT NULL
                     """, arguments: [layer.description]
             ).compactMap { row in
-                guard let chain = Digest(row["chain"] as String), let chainID = Digest(row["ref"] as String) else {
+                guard let chain = Digest(row["chain"] as String), let chainID = Digest(row["claim"] as String) else {
                     return nil
                 }
                 return ChainClaim(snapshot: row["key"], chain: ChainKey(id: chain), chainID: chainID)

@@ -1,3 +1,4 @@
+public import Base
 public import ContentStore
 
 /// The record of one snapshot.
@@ -28,10 +29,14 @@ public struct SnapshotRecord: Sendable, Equatable {
     public var usage: SnapshotUsage?
     /// The chain key and layer key of a remote snapshot, which has no directory; `nil` for a local snapshot.
     public var remote: RemoteIdentity?
+    /// The chain ID under which containerd knows a remote snapshot; `nil` for a local snapshot, or if no label stated
+    /// the ID. An image stated the ID when the snapshot was created, so it may be wrong.
+    public var claim: Digest?
 
     package init(
         id: Int64, key: String, parent: Int64? = nil, parentKey: String, kind: Kind, labels: [String: String],
-        created: Int64, updated: Int64, usage: SnapshotUsage? = nil, remote: RemoteIdentity? = nil
+        created: Int64, updated: Int64, usage: SnapshotUsage? = nil, remote: RemoteIdentity? = nil,
+        claim: Digest? = nil
     ) {
         self.id = id
         self.key = key
@@ -43,6 +48,7 @@ public struct SnapshotRecord: Sendable, Equatable {
         self.updated = updated
         self.usage = usage
         self.remote = remote
+        self.claim = claim
     }
 }
 

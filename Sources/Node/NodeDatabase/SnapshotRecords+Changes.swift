@@ -1,6 +1,6 @@
 public import Base
 import Concurrency
-import ContentStore
+public import ContentStore
 import GRDB
 
 extension SnapshotRecords {
@@ -33,19 +33,24 @@ extension SnapshotRecords {
     /// Returns the record of the remote snapshot of `identity` on top of `parent`. If there is none, creates the record
     /// with a key that Rivulet chooses.
     ///
-    /// An existing record keeps its labels, except that `snapshot.ref` gets the value in `labels`. Any other remote
-    /// snapshot on `parent` with the same value loses that label. The reason is that containerd looks a remote snapshot
-    /// up by this label, and images with different layers may state the same chain ID.
+    /// The label `snapshot.ref` in `labels` is the chain ID that the image states. Each stated ID has a snapshot of its
+    /// own, even if the layers are the same. The record keeps the ID as ``SnapshotRecord/claim``.
+    ///
+    /// Any other remote snapshot on `parent` with the same ID loses the label, but keeps the claim. The reason is that
+    /// containerd looks a remote snapshot up by this label, and images with different layers may state the same ID.
     public func createRemote(
         _ identity: RemoteIdentity, parent: String, labels: [String: String], usage: SnapshotUsage
     ) throws(NodeDatabaseError) -> SnapshotRecord {
         try state.write("recording \(identity.chain)") { database in
             let below = try Self.requireParent(database, key: parent)
-            let statement = try database.cachedStatement(
-                sql: "SELECT \(Self.columns) FROM \(Self.tables) WHERE s.chain = ? AND s.parent IS ?")
-            let present = try Row.fetchOne(statement, arguments: [identity.chain.description, below?.id])
-                .map(Self.record)
             let ref = labels[SnapshotLabels.ref]
+            let claim = ref.flatMap { Digest($0) }
+            let statement = try database.cachedStatement(
+                sql: "SELECT \(Self.columns) FROM \(Self.tables) WHERE s.chain = ? AND s.parent IS ? AND s.claim IS ?")
+            let present = try Row.fetchOne(
+                statement, arguments: [identity.chain.description, below?.id, claim?.description]
+            )
+            .map(Self.record)
             if let ref { try Self.release(ref, database, parent: below?.id, except: present?.id) }
             if var present {
                 guard present.labels[SnapshotLabels.ref] != ref else { return present }
@@ -57,9 +62,41 @@ extension SnapshotRecords {
             var record = SnapshotRecord(
                 id: 0, key: try Self.freeName(database, for: ref ?? identity.chain.description), parent: below?.id,
                 parentKey: parent, kind: .committed, labels: labels, created: now, updated: now, usage: usage,
-                remote: identity)
+                remote: identity, claim: claim)
             try Self.insert(database, &record)
             return record
+        }
+    }
+
+    /// Gives the remote snapshot of a chain, and the snapshots below it, other layers. The keys, labels and claims stay
+    /// as they are, because containerd knows the snapshots by them.
+    ///
+    /// - Parameters:
+    ///   - claim: the claim of the top snapshot; see ``SnapshotRecord/claim``.
+    ///   - layers: the new layers, bottom first, one for each snapshot.
+    public func replaceLayers(
+        ofChain chain: ChainKey, claim: Digest?, with layers: [RemoteIdentity]
+    ) throws(NodeDatabaseError) {
+        try state.write("replacing chain \(chain)") { database in
+            var next = try Int64.fetchOne(
+                database, sql: "SELECT id FROM snapshot WHERE chain = ? AND claim IS ?",
+                arguments: [chain.description, claim?.description])
+            var replaced = 0
+            for layer in layers.reversed() {
+                guard let id = next else { break }
+                try database.execute(
+                    sql: "UPDATE snapshot SET chain = ?, layer = ? WHERE id = ? AND chain IS NOT NULL",
+                    arguments: [layer.chain.description, layer.layer.description, id])
+                next = try Int64.fetchOne(database, sql: "SELECT parent FROM snapshot WHERE id = ?", arguments: [id])
+                replaced += 1
+            }
+            guard replaced == layers.count, next == nil else {
+                throw NodeDatabaseError(
+                    .failedPrecondition, "the snapshots of chain \(chain) are not as many as its \(layers.count) layers"
+                )
+            }
+            try database.execute(
+                sql: "INSERT OR IGNORE INTO removed_chain VALUES (?)", arguments: [chain.description])
         }
     }
 
@@ -99,13 +136,14 @@ extension SnapshotRecords {
     private static func insert(_ database: Database, _ record: inout SnapshotRecord) throws {
         let statement = try database.cachedStatement(
             sql: """
-                INSERT INTO snapshot (key, parent, kind, created, updated, labels, ref, size, inodes, chain, layer)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                INSERT INTO snapshot
+                    (key, parent, kind, created, updated, labels, ref, size, inodes, chain, layer, claim)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """)
         try statement.execute(arguments: [
             record.key, record.parent, record.kind.rawValue, record.created, record.updated,
             try text(of: record.labels), record.labels[SnapshotLabels.ref], record.usage?.size, record.usage?.inodes,
-            record.remote?.chain.description, record.remote?.layer.description,
+            record.remote?.chain.description, record.remote?.layer.description, record.claim?.description,
         ])
         record.id = database.lastInsertedRowID
     }

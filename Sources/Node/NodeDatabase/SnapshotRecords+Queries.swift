@@ -7,8 +7,9 @@ import GRDB
 public enum StackEntry: Sendable, Equatable {
     /// A local snapshot, by its number. It has a directory.
     case local(Int64)
-    /// The merged tree of a chain. The tree includes everything below, so this is the last entry of a stack.
-    case remote(ChainKey)
+    /// The merged tree of a chain. The tree includes everything below, so this is the last entry of a stack. `claim` is
+    /// the chain ID under which containerd knows the snapshot; see ``SnapshotRecord/claim``.
+    case remote(ChainKey, claim: Digest?)
 }
 
 /// The directories and chains that await deletion. The number of a directory is the number of its removed snapshot. A
@@ -49,13 +50,13 @@ extension SnapshotRecords {
         guard let top else { return [] }
         let statement = try database.cachedStatement(
             sql: """
-                WITH RECURSIVE below (id, parent, chain, depth) AS (
-                    SELECT id, parent, chain, 1 FROM snapshot WHERE id = ?
+                WITH RECURSIVE below (id, parent, chain, claim, depth) AS (
+                    SELECT id, parent, chain, claim, 1 FROM snapshot WHERE id = ?
                     UNION ALL
-                    SELECT s.id, s.parent, s.chain, depth + 1 FROM snapshot s JOIN below ON s.id = below.parent
+                    SELECT s.id, s.parent, s.chain, s.claim, depth + 1 FROM snapshot s JOIN below ON s.id = below.parent
                     WHERE below.chain IS NULL AND depth <= \(deepestStack)
                 )
-                SELECT id, chain FROM below ORDER BY depth
+                SELECT id, chain, claim FROM below ORDER BY depth
                 """)
         let rows = try Row.fetchAll(statement, arguments: [top])
         guard rows.count <= deepestStack else {
@@ -66,7 +67,7 @@ extension SnapshotRecords {
             guard let digest = Digest(chain) else {
                 throw NodeDatabaseError(.storage, "a snapshot in the database has a malformed digest")
             }
-            return .remote(ChainKey(id: digest))
+            return .remote(ChainKey(id: digest), claim: (row["claim"] as String?).flatMap { Digest($0) })
         }
     }
 

@@ -14,7 +14,7 @@ public struct SnapshotRecords: Sendable {
 
     static let columns = """
         s.id, s.key, s.parent, s.kind, s.created, s.updated, s.labels, s.size, s.inodes, s.chain, s.layer,
-        p.key AS parent_key
+        s.claim, p.key AS parent_key
         """
     static let tables = "snapshot s LEFT JOIN snapshot p ON p.id = s.parent"
 
@@ -34,6 +34,7 @@ public struct SnapshotRecords: Sendable {
                 throw NodeDatabaseError(.storage, "snapshot \(id) in the database has a malformed chain or layer")
             }
             record.remote = RemoteIdentity(chain: ChainKey(id: chainID), layer: layerKey)
+            record.claim = (row["claim"] as String?).flatMap { Digest($0) }
         }
         return record
     }

@@ -68,6 +68,17 @@ enum StateSchema {
                     """)
         }
         migrator.registerMigration("keys", migrate: LayerKeyMigration.run)
+        migrator.registerMigration("claims") { database in
+            try database.execute(
+                sql: """
+                    -- The label containerd.io/snapshot.ref at creation. The label itself may move to another snapshot.
+                    ALTER TABLE snapshot ADD COLUMN claim TEXT;
+                    UPDATE snapshot SET claim = ref WHERE chain IS NOT NULL;
+                    DROP INDEX snapshot_chain;
+                    CREATE UNIQUE INDEX snapshot_chain ON snapshot (chain, ifnull(parent, 0), ifnull(claim, ''))
+                        WHERE chain IS NOT NULL;
+                    """)
+        }
         return migrator
     }
 }

@@ -64,7 +64,11 @@ extension SnapshotService {
         }
         let lowers: [String]
         if let (record, stack) = below {
-            lowers = try await lowerDirectories([record.stackEntry] + (record.remote == nil ? stack : []))
+            var entries = [record.stackEntry] + (record.remote == nil ? stack : [])
+            if !RemoteTarget.isExtraction(key), let chain = try await admit(key, on: record, entries) {
+                entries[entries.count - 1] = chain
+            }
+            lowers = try await lowerDirectories(entries)
         } else {
             lowers = []
         }
@@ -83,6 +87,36 @@ extension SnapshotService {
             }.record
         }
         return mountPlan(of: record, lowers: lowers)
+    }
+
+    /// Returns once the snapshot `key` may be created on `parent`, which is the top of the stack `entries`. Returns the
+    /// new last entry of the stack if the remote part had to be rebuilt; `nil` if the stack is right.
+    private func admit(
+        _ key: String, on parent: SnapshotRecord, _ entries: [StackEntry]
+    ) async throws -> StackEntry? {
+        guard case .remote(let chain, let claim)? = entries.last else { return nil }
+        // containerd names an unpacked snapshot by its chain ID: <namespace>/<number>/<chain ID>.
+        let parts = key.split(separator: "/", omittingEmptySubsequences: false)
+        let name = parent.key.split(separator: "/").last.map(String.init)
+        let request = AdmissionRequest(
+            chain: chain, chainID: claim,
+            topChainID: parent.remote == nil
+                ? (parent.labels[SnapshotLabels.ref] ?? name).flatMap { Digest($0) } : claim,
+            namespace: parts.count == 3 ? parts.first.map(String.init) : nil)
+        let layers: [RemoteIdentity]?
+        do throws(FallbackReason) {
+            layers = try await remote.admit(request)
+        } catch {
+            throw SnapshotterError(
+                error.code == .imageMismatch ? .failedPrecondition : .unavailable,
+                "snapshot \(key) on chain \(claim.map { "\($0)" } ?? "\(chain)"): \(error.detail)", cause: error)
+        }
+        guard let layers, let top = layers.last else { return nil }
+        try await quick.run { [records] in try records.replaceLayers(ofChain: chain, claim: claim, with: layers) }
+        logger.critical(
+            "a chain belonged to another image and was rebuilt: stop the containers that were created on it before",
+            metadata: ["chain_id": "\(claim.map { "\($0)" } ?? "")", "old": "\(chain)", "new": "\(top.chain)"])
+        return .remote(top.chain, claim: claim)
     }
 
     /// Returns the mounts of the existing snapshot `record`. `stack` is the stack below this snapshot, top first.
@@ -104,7 +138,7 @@ extension SnapshotService {
         for entry in stack {
             switch entry {
             case .local(let id): locals.append(id)
-            case .remote(let found): chain = found
+            case .remote(let found, _): chain = found
             }
         }
         let ids = locals
@@ -123,6 +157,6 @@ extension SnapshotService {
 extension SnapshotRecord {
     /// The entry for this snapshot in the stack below another snapshot.
     var stackEntry: StackEntry {
-        remote.map { .remote($0.chain) } ?? .local(id)
+        remote.map { .remote($0.chain, claim: claim) } ?? .local(id)
     }
 }

@@ -3,7 +3,6 @@ import ContainerdAPI
 import GRPCCore
 import GRPCNIOTransportHTTP2
 import GRPCProtobuf
-import SwiftProtobuf
 
 /// A reader of containerd's content store. With it, Rivulet need not download a blob that containerd already has.
 public struct ContentClient: Sendable {
@@ -13,7 +12,7 @@ public struct ContentClient: Sendable {
     /// Creates a reader.
     ///
     /// - Parameters:
-    ///   - socket: the path of containerd's own socket. The reader opens a connection for each blob, because containerd
+    ///   - socket: the path of containerd's own socket. The reader opens a connection for each call, because containerd
     ///     may restart, or start later than we do.
     ///   - patience: the time limit for reading one blob. If containerd needs longer, a download from a registry is
     ///     faster.
@@ -31,45 +30,27 @@ public struct ContentClient: Sendable {
     public func blob(
         _ digest: Digest, namespace: String, maximumSize: Int
     ) async throws(ContainerRuntimeError) -> [UInt8] {
-        let bytes: [UInt8]
+        try await connected(namespace: namespace) { session in
+            try await session.blob(digest, maximumSize: maximumSize)
+        }
+    }
+
+    /// Runs `body` with a connection to containerd, for several calls in the namespace `namespace`.
+    public func connected<Result: Sendable>(
+        namespace: String, _ body: @Sendable (ContentSession) async throws -> Result
+    ) async throws(ContainerRuntimeError) -> Result {
         do {
-            bytes = try await read(digest, in: namespace, maximumSize: maximumSize)
+            return try await withGRPCClient(transport: HTTP2ClientTransport.Posix(containerRuntime: socket)) { client in
+                try await body(
+                    ContentSession(
+                        client: Containerd_Services_Content_V1_Content.Client(wrapping: client), socket: socket,
+                        namespace: namespace, patience: patience))
+            }
         } catch let error as ContainerRuntimeError {
             throw error
         } catch {
             let isAway = (error as? RPCError)?.code == .unavailable
-            throw ContainerRuntimeError(
-                isAway ? .unreachable : .failed, "blob \(digest) from containerd at \(socket)", cause: error)
-        }
-        guard Digest.of(bytes) == digest else {
-            throw ContainerRuntimeError(
-                .badContent, "containerd at \(socket) sent bytes with another digest for blob \(digest)")
-        }
-        return bytes
-    }
-
-    private func read(_ digest: Digest, in namespace: String, maximumSize: Int) async throws -> [UInt8] {
-        var options = CallOptions.defaults
-        options.timeout = patience
-        options.waitForReady = false
-        return try await withGRPCClient(
-            transport: HTTP2ClientTransport.Posix(containerRuntime: socket)
-        ) { [options] client in
-            try await Containerd_Services_Content_V1_Content.Client(wrapping: client).read(
-                .with { $0.digest = digest.description }, metadata: ["containerd-namespace": "\(namespace)"],
-                options: options
-            ) { response in
-                var bytes: [UInt8] = []
-                for try await piece in response.messages {
-                    guard piece.offset == bytes.count, bytes.count + piece.data.count <= maximumSize else {
-                        throw ContainerRuntimeError(
-                            .badContent,
-                            "blob \(digest) from containerd at \(socket): over \(maximumSize) bytes, or a gap")
-                    }
-                    bytes += piece.data
-                }
-                return bytes
-            }
+            throw ContainerRuntimeError(isAway ? .unreachable : .failed, "containerd at \(socket)", cause: error)
         }
     }
 }

@@ -25,6 +25,9 @@ public struct DaemonConfiguration: Sendable {
     /// The path of containerd's own socket, through which the daemon reads the manifests and configurations of images.
     /// If the path is `nil`, the daemon reads them from the registry.
     public var containerdAddress: String? = "/run/containerd/containerd.sock"
+    /// The snapshotter's name in containerd's configuration, `[proxy_plugins.<name>]`. containerd's content store names
+    /// the images that claim a chain by it.
+    public var snapshotterName = "rivulet"
     public var prefetches = true
     public var profiles = true
     /// The time without new reads after which a container's start is over and its profile is stored, in seconds.
@@ -70,6 +73,7 @@ public struct DaemonConfiguration: Sendable {
         address = try reader.path("address", default: address)
         let containerd = try reader.string("containerd.address", default: containerdAddress ?? "")
         containerdAddress = containerd.isEmpty ? nil : containerd
+        snapshotterName = try reader.string("containerd.snapshotter", default: snapshotterName)
         logLevel = try reader.choice("log.level", default: logLevel)
         registryConfigPath = try reader.string("registry.config_path", default: registryConfigPath)
         let dockerConfig = try reader.string("registry.docker_config", default: "")

@@ -53,6 +53,9 @@ final class LayerVerifier: Sendable {
         begin(layer.key)
     }
 
+    /// Begins to verify a layer, whether or not it is complete. Returns at once.
+    func verifyNow(_ key: LayerKey) { begin(key) }
+
     /// Begins to verify the layers that are not verified yet. Layers that background fill is completing come later.
     /// Returns at once.
     func layersAreMounted(_ layers: [StoredLayer]) {
@@ -147,11 +150,13 @@ final class LayerVerifier: Sendable {
         }
     }
 
-    /// Reports the snapshots on chains with the layer whose chain ID is not that of their layers.
+    /// Looks at all snapshots on chains that contain the layer `key`. Reports each snapshot whose claim is not the chain
+    /// ID that follows from the chain's layers.
     private func reportWrongClaims(_ key: LayerKey) async throws {
         let wrong = try await threads.run { [register] in
             try register.records.claims(onChainsWith: key).filter { claim in
-                let truth = try register.trueChainID(of: claim.chain)
+                // A chain that cannot be read is not mounted either.
+                let truth = try? register.trueChainID(of: claim.chain)
                 return truth != nil && truth != claim.chainID
             }
         }

@@ -20,6 +20,19 @@ public enum Containerd_Services_Content_V1_Content: Sendable {
     public static let descriptor = GRPCCore.ServiceDescriptor(fullyQualifiedService: "containerd.services.content.v1.Content")
     /// Namespace for method metadata.
     public enum Method: Sendable {
+        /// Namespace for "List" metadata.
+        public enum List: Sendable {
+            /// Request type for "List".
+            public typealias Input = Containerd_Services_Content_V1_ListContentRequest
+            /// Response type for "List".
+            public typealias Output = Containerd_Services_Content_V1_ListContentResponse
+            /// Descriptor for "List".
+            public static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "containerd.services.content.v1.Content"),
+                method: "List",
+                type: .serverStreaming
+            )
+        }
         /// Namespace for "Read" metadata.
         public enum Read: Sendable {
             /// Request type for "Read".
@@ -35,6 +48,7 @@ public enum Containerd_Services_Content_V1_Content: Sendable {
         }
         /// Descriptors for all methods in the "containerd.services.content.v1.Content" service.
         public static let descriptors: [GRPCCore.MethodDescriptor] = [
+            List.descriptor,
             Read.descriptor
         ]
     }
@@ -62,6 +76,24 @@ extension Containerd_Services_Content_V1_Content {
     /// Where possible, prefer using the stricter, less-verbose ``ServiceProtocol``
     /// or ``SimpleServiceProtocol`` instead.
     public protocol StreamingServiceProtocol: GRPCCore.RegistrableRPCService {
+        /// Handle the "List" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The blobs that match any of the filters, in batches.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Containerd_Services_Content_V1_ListContentRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Containerd_Services_Content_V1_ListContentResponse` messages.
+        func list(
+            request: GRPCCore.StreamingServerRequest<Containerd_Services_Content_V1_ListContentRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Containerd_Services_Content_V1_ListContentResponse>
+
         /// Handle the "Read" method.
         ///
         /// > Source IDL Documentation:
@@ -89,6 +121,24 @@ extension Containerd_Services_Content_V1_Content {
     /// the ``SimpleServiceProtocol``. If you need fine grained control over your RPCs then
     /// use ``StreamingServiceProtocol``.
     public protocol ServiceProtocol: Containerd_Services_Content_V1_Content.StreamingServiceProtocol {
+        /// Handle the "List" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The blobs that match any of the filters, in batches.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Containerd_Services_Content_V1_ListContentRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Containerd_Services_Content_V1_ListContentResponse` messages.
+        func list(
+            request: GRPCCore.ServerRequest<Containerd_Services_Content_V1_ListContentRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Containerd_Services_Content_V1_ListContentResponse>
+
         /// Handle the "Read" method.
         ///
         /// > Source IDL Documentation:
@@ -114,6 +164,25 @@ extension Containerd_Services_Content_V1_Content {
     /// doesn't provide access to request or response metadata. If you need access to these
     /// then use ``ServiceProtocol`` instead.
     public protocol SimpleServiceProtocol: Containerd_Services_Content_V1_Content.ServiceProtocol {
+        /// Handle the "List" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The blobs that match any of the filters, in batches.
+        ///
+        /// - Parameters:
+        ///   - request: A `Containerd_Services_Content_V1_ListContentRequest` message.
+        ///   - response: A response stream of `Containerd_Services_Content_V1_ListContentResponse` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        func list(
+            request: Containerd_Services_Content_V1_ListContentRequest,
+            response: GRPCCore.RPCWriter<Containerd_Services_Content_V1_ListContentResponse>,
+            context: GRPCCore.ServerContext
+        ) async throws
+
         /// Handle the "Read" method.
         ///
         /// > Source IDL Documentation:
@@ -140,6 +209,17 @@ extension Containerd_Services_Content_V1_Content {
 extension Containerd_Services_Content_V1_Content.StreamingServiceProtocol {
     public func registerMethods<Transport>(with router: inout GRPCCore.RPCRouter<Transport>) where Transport: GRPCCore.ServerTransport {
         router.registerHandler(
+            forMethod: Containerd_Services_Content_V1_Content.Method.List.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Containerd_Services_Content_V1_ListContentRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Containerd_Services_Content_V1_ListContentResponse>(),
+            handler: { request, context in
+                try await self.list(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
             forMethod: Containerd_Services_Content_V1_Content.Method.Read.descriptor,
             deserializer: GRPCProtobuf.ProtobufDeserializer<Containerd_Services_Content_V1_ReadContentRequest>(),
             serializer: GRPCProtobuf.ProtobufSerializer<Containerd_Services_Content_V1_ReadContentResponse>(),
@@ -156,6 +236,17 @@ extension Containerd_Services_Content_V1_Content.StreamingServiceProtocol {
 // Default implementation of streaming methods from 'StreamingServiceProtocol'.
 @available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
 extension Containerd_Services_Content_V1_Content.ServiceProtocol {
+    public func list(
+        request: GRPCCore.StreamingServerRequest<Containerd_Services_Content_V1_ListContentRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Containerd_Services_Content_V1_ListContentResponse> {
+        let response = try await self.list(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return response
+    }
+
     public func read(
         request: GRPCCore.StreamingServerRequest<Containerd_Services_Content_V1_ReadContentRequest>,
         context: GRPCCore.ServerContext
@@ -171,6 +262,23 @@ extension Containerd_Services_Content_V1_Content.ServiceProtocol {
 // Default implementation of methods from 'ServiceProtocol'.
 @available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
 extension Containerd_Services_Content_V1_Content.SimpleServiceProtocol {
+    public func list(
+        request: GRPCCore.ServerRequest<Containerd_Services_Content_V1_ListContentRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Containerd_Services_Content_V1_ListContentResponse> {
+        return GRPCCore.StreamingServerResponse<Containerd_Services_Content_V1_ListContentResponse>(
+            metadata: [:],
+            producer: { writer in
+                try await self.list(
+                    request: request.message,
+                    response: writer,
+                    context: context
+                )
+                return [:]
+            }
+        )
+    }
+
     public func read(
         request: GRPCCore.ServerRequest<Containerd_Services_Content_V1_ReadContentRequest>,
         context: GRPCCore.ServerContext
@@ -198,6 +306,29 @@ extension Containerd_Services_Content_V1_Content {
     /// You don't need to implement this protocol directly, use the generated
     /// implementation, ``Client``.
     public protocol ClientProtocol: Sendable {
+        /// Call the "List" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The blobs that match any of the filters, in batches.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Containerd_Services_Content_V1_ListContentRequest` message.
+        ///   - serializer: A serializer for `Containerd_Services_Content_V1_ListContentRequest` messages.
+        ///   - deserializer: A deserializer for `Containerd_Services_Content_V1_ListContentResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func list<Result>(
+            request: GRPCCore.ClientRequest<Containerd_Services_Content_V1_ListContentRequest>,
+            serializer: some GRPCCore.MessageSerializer<Containerd_Services_Content_V1_ListContentRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Containerd_Services_Content_V1_ListContentResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Containerd_Services_Content_V1_ListContentResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
         /// Call the "Read" method.
         ///
         /// > Source IDL Documentation:
@@ -238,6 +369,38 @@ extension Containerd_Services_Content_V1_Content {
             self.client = client
         }
 
+        /// Call the "List" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The blobs that match any of the filters, in batches.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Containerd_Services_Content_V1_ListContentRequest` message.
+        ///   - serializer: A serializer for `Containerd_Services_Content_V1_ListContentRequest` messages.
+        ///   - deserializer: A deserializer for `Containerd_Services_Content_V1_ListContentResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        public func list<Result>(
+            request: GRPCCore.ClientRequest<Containerd_Services_Content_V1_ListContentRequest>,
+            serializer: some GRPCCore.MessageSerializer<Containerd_Services_Content_V1_ListContentRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Containerd_Services_Content_V1_ListContentResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Containerd_Services_Content_V1_ListContentResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.serverStreaming(
+                request: request,
+                descriptor: Containerd_Services_Content_V1_Content.Method.List.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
         /// Call the "Read" method.
         ///
         /// > Source IDL Documentation:
@@ -275,6 +438,33 @@ extension Containerd_Services_Content_V1_Content {
 // Helpers providing default arguments to 'ClientProtocol' methods.
 @available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
 extension Containerd_Services_Content_V1_Content.ClientProtocol {
+    /// Call the "List" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > The blobs that match any of the filters, in batches.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Containerd_Services_Content_V1_ListContentRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func list<Result>(
+        request: GRPCCore.ClientRequest<Containerd_Services_Content_V1_ListContentRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Containerd_Services_Content_V1_ListContentResponse>) async throws -> Result
+    ) async throws -> Result where Result: Sendable {
+        try await self.list(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Containerd_Services_Content_V1_ListContentRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Containerd_Services_Content_V1_ListContentResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
     /// Call the "Read" method.
     ///
     /// > Source IDL Documentation:
@@ -306,6 +496,37 @@ extension Containerd_Services_Content_V1_Content.ClientProtocol {
 // Helpers providing sugared APIs for 'ClientProtocol' methods.
 @available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
 extension Containerd_Services_Content_V1_Content.ClientProtocol {
+    /// Call the "List" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > The blobs that match any of the filters, in batches.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func list<Result>(
+        _ message: Containerd_Services_Content_V1_ListContentRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Containerd_Services_Content_V1_ListContentResponse>) async throws -> Result
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Containerd_Services_Content_V1_ListContentRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.list(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
     /// Call the "Read" method.
     ///
     /// > Source IDL Documentation:

@@ -1,30 +1,46 @@
-import Base
-import Lab
+public import Base
 import Linux
 
 /// A writer of images into a registry's storage directory (docker-registry's file system driver). It saves a push of
 /// each blob.
-struct ImageStore: Sendable {
+public struct ImageStore: Sendable {
     /// A layer as a manifest describes it.
-    struct Layer: Sendable {
-        var blob: [UInt8]
-        var diffID: Digest
-        var mediaType: String
-        var annotations: [String: String] = [:]
+    public struct Layer: Sendable {
+        public var blob: [UInt8]
+        public var diffID: Digest
+        public var mediaType: String
+        public var annotations: [String: String]
+
+        public init(blob: [UInt8], diffID: Digest, mediaType: String, annotations: [String: String] = [:]) {
+            self.blob = blob
+            self.diffID = diffID
+            self.mediaType = mediaType
+            self.annotations = annotations
+        }
     }
 
-    let storage: String
+    private let storage: String
+
+    /// - Parameter storage: the registry's storage directory.
+    public init(storage: String) {
+        self.storage = storage
+    }
 
     /// Writes an image and returns the digest of its manifest.
+    ///
+    /// - Parameter note: text for a label in the configuration, so that images with the same layers can differ.
     @discardableResult
-    func write(_ layers: [Layer], to repository: String, tag: String) throws -> Digest {
+    public func write(
+        _ layers: [Layer], to repository: String, tag: String, note: String = ""
+    ) throws -> Digest {
         let diffIDs = layers.map { "\"\($0.diffID)\"" }.joined(separator: ",")
+        let label = note.isEmpty ? "" : ",\"Labels\":{\"note\":\"\(note)\"}"
         let config = Array(
             """
-            {"architecture":"amd64","os":"linux","config":{"Cmd":["/x"]},"rootfs":{"type":"layers","diff_ids":[\(diffIDs)]}}
+            {"architecture":"amd64","os":"linux","config":{"Cmd":["/x"]\(label)},"rootfs":{"type":"layers","diff_ids":[\(diffIDs)]}}
             """.utf8)
-        try blob(config, of: repository)
-        for layer in layers { try blob(layer.blob, of: repository) }
+        try write(config, of: repository)
+        for layer in layers { try write(layer.blob, of: repository) }
         let manifest = Array(
             """
             {"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",\
@@ -48,7 +64,7 @@ struct ImageStore: Sendable {
         return text + "}"
     }
 
-    private func blob(_ bytes: [UInt8], of repository: String) throws {
+    private func write(_ bytes: [UInt8], of repository: String) throws {
         let digest = try data(bytes)
         let links = "\(storage)/docker/registry/v2/repositories/\(repository)/_layers/sha256/\(digest.hex)"
         try Files.write("\(links)/link", "\(digest)")

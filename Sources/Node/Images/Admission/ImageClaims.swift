@@ -1,0 +1,128 @@
+import Base
+import Concurrency
+import ContainerRuntime
+import ContentStore
+import LayerFormats
+import Registry
+
+/// An image in containerd's content store that claims a chain: containerd runs its containers on the chain's snapshot.
+struct ImageClaim: Sendable, Hashable {
+    let manifest: Digest
+    /// The layers in the image's manifest, bottom first.
+    let layers: [LayerDescription]
+    /// The diff IDs in the image's configuration, bottom first: as many as there are layers.
+    let diffIDs: [Digest]
+    /// The repositories from which containerd fetched the manifest, as `host/name`.
+    let repositories: Set<String>
+
+    /// Returns the chain ID that the image states for its lowest `count` layers; `nil` if it has fewer.
+    func chainID(of count: Int) -> Digest? {
+        guard count > 0, count <= diffIDs.count else { return nil }
+        return diffIDs[..<count].reduce(nil) { ImageConfiguration.chainID(of: $1, on: $0) }
+    }
+
+    /// Returns true if layer number `index` of the image is the stored layer `key`: if the manifest itself names the
+    /// blob and gives the reason to believe the layer's index, or if the layer is verified to be what the configuration
+    /// states.
+    func names(_ key: LayerKey, at index: Int, verified: Digest?, _ formats: LayerFormatRegistry) -> Bool {
+        guard layers.indices.contains(index), diffIDs.indices.contains(index) else { return false }
+        if let verified { return verified == diffIDs[index] }
+        let layer = layers[index]
+        guard layer.digest == key.blob else { return false }
+        switch key.pin {
+        case .tableOfContents(let digest, let size): return formats.pin(of: layer) == digest && layer.size == size
+        case .index(_, let repository), .unverified(let repository): return repositories.contains(repository)
+        case .inherited: return false
+        }
+    }
+}
+
+/// A finder of the images that claim a chain, in containerd's content store.
+///
+/// When containerd has unpacked an image, it labels the image's configuration with the ID of the top chain, because the
+/// label keeps the chain's snapshots alive. The manifest, in turn, has a label that names the configuration.
+final class ImageClaims: Sendable {
+    /// The maximum number of images that claim one chain.
+    private static let maximumImages = 256
+    /// The maximum number of manifests in memory. A container is often created several times from one image.
+    private static let maximumManifests = 256
+
+    private let containerd: ContentClient
+    /// The snapshotter's name in containerd's configuration.
+    let snapshotter: String
+    private let configurations = Guarded(BoundedCache<Digest, ImageConfiguration>(capacity: maximumManifests))
+    private let manifests = Guarded(BoundedCache<Digest, Manifest>(capacity: maximumManifests))
+
+    init(containerd: ContentClient, snapshotter: String) {
+        self.containerd = containerd
+        self.snapshotter = snapshotter
+    }
+
+    /// Returns the images in `namespace` whose top chain has the ID `chainID`.
+    func images(claiming chainID: Digest, namespace: String) async throws(ContainerRuntimeError) -> [ImageClaim] {
+        try await containerd.connected(namespace: namespace) { session in
+            var claims: [ImageClaim] = []
+            let configurations = try await session.blobs(
+                withLabel: "containerd.io/gc.ref.snapshot.\(self.snapshotter)", value: chainID.description,
+                limit: Self.maximumImages)
+            for blob in configurations {
+                guard let configuration = try await self.configuration(blob.digest, session),
+                    configuration.chainID == chainID
+                else { continue }
+                let manifests = try await session.blobs(
+                    withLabel: "containerd.io/gc.ref.content.config", value: blob.digest.description,
+                    limit: Self.maximumImages)
+                for blob in manifests {
+                    guard let manifest = try await self.manifest(blob.digest, session),
+                        manifest.layers.count == configuration.diffIDs.count
+                    else { continue }
+                    claims.append(ImageClaim(manifest, configuration, repositories: Self.repositories(blob.labels)))
+                }
+            }
+            return claims
+        }
+    }
+
+    /// Returns the configuration with this digest; `nil` if the blob is none.
+    private func configuration(_ digest: Digest, _ session: ContentSession) async throws -> ImageConfiguration? {
+        if let known = configurations.withLock({ $0[digest] }) { return known }
+        let bytes = try await session.blob(digest, maximumSize: RegistryClient.maximumConfigSize)
+        let configuration = try? ImageConfiguration(bytes: bytes)
+        if let configuration { configurations.withLock { $0[digest] = configuration } }
+        return configuration
+    }
+
+    /// Returns the manifest with this digest; `nil` if the blob is none.
+    private func manifest(_ digest: Digest, _ session: ContentSession) async throws -> Manifest? {
+        if let known = manifests.withLock({ $0[digest] }) { return known }
+        let bytes = try await session.blob(digest, maximumSize: ManifestDocument.maximumSize)
+        guard case .image(let manifest)? = try? ManifestDocument(bytes: bytes, digest: digest, contentType: nil) else {
+            return nil
+        }
+        manifests.withLock { $0[digest] = manifest }
+        return manifest
+    }
+
+    /// Returns the repositories in the labels `containerd.io/distribution.source.<host>`, whose values are lists of
+    /// names.
+    private static func repositories(_ labels: [String: String]) -> Set<String> {
+        let prefix = "containerd.io/distribution.source."
+        var repositories: Set<String> = []
+        for (label, names) in labels where label.hasPrefix(prefix) {
+            let host = label.dropFirst(prefix.count)
+            for name in names.split(separator: ",") { repositories.insert("\(host)/\(name)") }
+        }
+        return repositories
+    }
+}
+
+extension ImageClaim {
+    fileprivate init(_ manifest: Manifest, _ configuration: ImageConfiguration, repositories: Set<String>) {
+        self.init(
+            manifest: manifest.digest,
+            layers: manifest.layers.map { layer in
+                LayerDescription(
+                    digest: layer.digest, size: layer.size, mediaType: layer.mediaType, annotations: layer.annotations)
+            }, diffIDs: configuration.diffIDs, repositories: repositories)
+    }
+}
