@@ -276,9 +276,16 @@ import Testing
             TestLayer(TarBlock("S", "sparse", format: .gnu).sealed() + TarBlock.end),
         ]
         try await Self.withImage(layers: layers) { image in
+            // The profile does not make the conversion fail: there is just no startup pack.
+            let profile = Profile(
+                entries: [
+                    Profile.Entry(
+                        path: Array("dir1/small".utf8), range: ByteRange(offset: 0, end: 5), milliseconds: 0)
+                ])
             let published = try await image.builder.publish(
-                in: image.repository, manifest: image.manifest, predicts: false)
+                in: image.repository, manifest: image.manifest, profile: profile, predicts: false)
             #expect(published.artifact.layers.map(\.diffID) == [Digest.of(good)])
+            #expect(published.artifact.pack == nil)
         }
     }
 

@@ -4,8 +4,8 @@ import Linux
 import TestSupport
 import Testing
 
-/// Images that claim the chain ID of another image, on real containerd. In every case, the other image's containers must
-/// see its own files.
+/// Images that claim the chain ID of another image, on real containerd. The containers of the other image must always
+/// see that image's own files.
 @Suite(.serialized, .realParts, .timeLimit(.minutes(10)))
 struct PrivilegedAttackTests {
     /// The part of the victim's configuration that the evil image has.

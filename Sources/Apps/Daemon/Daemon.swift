@@ -129,6 +129,7 @@ struct Daemon: Sendable {
         options.usesArtifacts = configuration.usesArtifacts
         if let path = configuration.artifactKeys { options.artifactKeys = try artifactKeys(path) }
         options.verifiesLayers = configuration.verifiesLayers
+        options.registries = configuration.registries
         options.snapshotterName = configuration.snapshotterName
         options.fillsInBackground = configuration.fillsInBackground
         return options

@@ -16,6 +16,8 @@ public struct FallbackReason: Error, Sendable, Hashable, CustomStringConvertible
         case unverified
         /// Manifest, configuration and labels contradict each other.
         case imageMismatch = "image_mismatch"
+        /// The registry is not one of those that the configuration allows (``ImageOptions/registries``).
+        case untrusted
         /// The registry requires credentials that this node does not have.
         case unauthorized
         /// The registry has no such image or blob.

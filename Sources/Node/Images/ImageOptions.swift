@@ -20,6 +20,8 @@ public struct ImageOptions: Sendable {
     /// True if every layer is verified: its archive is compared with its index, once the layer is complete or will not
     /// become complete.
     public var verifiesLayers = true
+    /// The hosts of the registries from which layers are streamed; `nil` allows all.
+    public var registries: Set<String>?
     /// The snapshotter's name in containerd's configuration, `[proxy_plugins.<name>]`.
     public var snapshotterName = "rivulet"
     /// The maximum time for which the creation of a container waits until the layers of a disputed chain are verified.

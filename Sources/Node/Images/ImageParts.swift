@@ -92,7 +92,7 @@ public struct ImageParts: Sendable {
                     registry: registry,
                     finder: ArtifactFinder(registry: registry, keys: options.artifactKeys, logger: logger)),
                 layers: LayerFetcher(
-                    registry: registry, store: store, workers: workers, building: building,
+                    registry: registry, store: store, records: chainRecords, workers: workers, building: building,
                     formats: options.formats, allowsUnverifiedTOC: options.allowsUnverifiedTOC),
                 profiles: profiles, streaming: LayerStreaming(engine: engine, predictor: predictor, workers: workers)),
             options: ImageOpening.Options(options, predicts: predictor != nil), lookupLimit: options.optionalLookups,
@@ -106,7 +106,9 @@ public struct ImageParts: Sendable {
                 register: register, verifier: verifier,
                 claims: containerd.map { ImageClaims(containerd: $0, snapshotter: options.snapshotterName) },
                 formats: options.formats, patience: options.admissionPatience, clock: clock, logger: logger),
-            expected: ExpectedImages(registry: registry, chains: register, clock: clock), verification: verification,
+            expected: ExpectedImages(registry: registry, chains: register, clock: clock),
+            registries: options.registries,
+            verification: verification,
             store: store, clock: clock)
     }
 }

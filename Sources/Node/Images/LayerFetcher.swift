@@ -7,6 +7,7 @@ import LayerIndex
 import Linux
 import NIOCore
 import NIOPosix
+import NodeDatabase
 import Registry
 
 /// The fetcher of individual layers. It reads a layer's index (the file tree and the chunk table) from its source,
@@ -30,6 +31,7 @@ struct LayerFetcher: Sendable {
 
     let registry: RegistryClient
     let store: ContentStore
+    let records: ChainRecords
     /// The threads for blocking work: parsing, index building, SQLite and files.
     let workers: NIOThreadPool
     /// The semaphore that allows only one index or merged tree to be built at a time, to limit memory. Building takes
@@ -69,6 +71,7 @@ struct LayerFetcher: Sendable {
     ) async throws(FallbackReason) -> (content: StoredLayer, tail: BlobPart?) {
         switch source {
         case .store(let content):
+            try await checkRights(content, in: image.repository)
             try await checkReadable(content, in: image)
             return (content, nil)
         case .blob:
@@ -133,6 +136,21 @@ struct LayerFetcher: Sendable {
         guard (try? await registry.hasBlob(copy)) == false else { return }
         throw FallbackReason(
             .notStreamable, "layer \(content.digest) is streamed from a copy that \(image.repository) does not have")
+    }
+
+    /// Throws unless the repository may read a stored layer, because a chain of its images has the layer already, or
+    /// because the repository holds the blob.
+    private func checkRights(_ content: StoredLayer, in repository: Repository) async throws(FallbackReason) {
+        // Layers with another pin are never shared across repositories.
+        guard case .tableOfContents = content.key.pin else { return }
+        let known: [Repository]
+        do {
+            known = try await workers.runIfActive { [records] in try records.repositories(of: content.key) }
+        } catch {
+            throw FallbackReason(.storage, "layer \(content.key): \(error)")
+        }
+        guard !known.contains(repository) else { return }
+        try await BlobPossession(registry: registry, workers: workers).check(content, in: repository)
     }
 
     // MARK: - Reading

@@ -14,13 +14,16 @@ public final class StreamedImages: RemoteImages {
     private let start: ChainStart
     let admission: ChainAdmission
     private let expected: ExpectedImages
+    /// The hosts of the registries from which layers are streamed; `nil` allows all.
+    private let registries: Set<String>?
     private let verification: VerificationCounters
     private let store: ContentStore
     private let clock: any TimeSource
 
     init(
         images: OpenedImages, opener: ImageOpener, register: ChainRegister, mounts: ChainMounts, start: ChainStart,
-        admission: ChainAdmission, expected: ExpectedImages, verification: VerificationCounters, store: ContentStore,
+        admission: ChainAdmission, expected: ExpectedImages, registries: Set<String>?,
+        verification: VerificationCounters, store: ContentStore,
         clock: any TimeSource
     ) {
         self.images = Guarded(images)
@@ -30,6 +33,7 @@ public final class StreamedImages: RemoteImages {
         self.start = start
         self.admission = admission
         self.expected = expected
+        self.registries = registries
         self.verification = verification
         self.store = store
         self.clock = clock
@@ -45,6 +49,10 @@ public final class StreamedImages: RemoteImages {
                 reference = try ImageReference(parsing: request.imageReference)
             } catch {
                 throw FallbackReason(.badLabel, "\(error)")
+            }
+            if let registries, !registries.contains(reference.repository.host) {
+                throw FallbackReason(
+                    .untrusted, "registry \(reference.repository.host) is not in trust.registries")
             }
             let image = try await image(reference, request)
             let (content, isTop) = try image.layer(request.layerDigest)

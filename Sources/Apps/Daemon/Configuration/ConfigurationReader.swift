@@ -35,6 +35,15 @@ struct ConfigurationReader {
         return string
     }
 
+    /// Returns the list of strings at `key`; `nil` if the key is not set or the list is empty.
+    mutating func strings(_ key: String) throws(ConfigurationError) -> [String]? {
+        guard let value = take(key) else { return nil }
+        guard let list = value.array else { throw mismatch(key, "a list of strings, such as [\"registry.example\"]") }
+        let strings = list.compactMap(\.string)
+        guard strings.count == list.count else { throw mismatch(key, "a list of strings in quotes") }
+        return strings.isEmpty ? nil : strings
+    }
+
     /// Returns the absolute path at `key`; `fallback` if the key is not set.
     mutating func path(_ key: String, default fallback: String) throws(ConfigurationError) -> String {
         let value = try string(key, default: fallback)

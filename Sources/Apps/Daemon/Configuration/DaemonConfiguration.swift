@@ -49,6 +49,9 @@ public struct DaemonConfiguration: Sendable {
     /// The path of a file of trusted Ed25519 public keys (PEM). A streaming artifact must be signed with one of these
     /// keys; `nil` accepts unsigned artifacts.
     public var artifactKeys: String?
+    /// The hosts of the registries from which layers are streamed, as in image references; `nil` allows all. containerd
+    /// pulls the images of other registries.
+    public var registries: Set<String>?
     /// True if the daemon verifies every layer in the background: it puts the layer's archive together, and compares
     /// the archive's files with the layer's index. Layers that are stored as a whole need hardly any further bytes. The
     /// blobs of all others are read once more.
@@ -95,6 +98,7 @@ public struct DaemonConfiguration: Sendable {
             "streaming.background_fill_disk_percent", default: fillDiskPercent, in: 1...100)
         fuseThreads = try reader.integer("fuse.threads", default: fuseThreads, in: 0...256)
         allowsUnverifiedTOC = try reader.bool("trust.allow_unverified_toc", default: allowsUnverifiedTOC)
+        registries = try reader.strings("trust.registries").map(Set.init)
         verifiesLayers = try reader.bool("trust.verify_layers", default: verifiesLayers)
         let artifactKeys = try reader.string("trust.artifact_keys", default: "")
         self.artifactKeys = artifactKeys.isEmpty ? nil : artifactKeys

@@ -126,6 +126,12 @@ public struct ArtifactBuilder: Sendable {
             let isSeen = found?.artifact.pack != nil && found?.artifact.isPackPredicted == false
             if source == nil, predicts, !isSeen, let start = configuration.start { source = .prediction(start) }
         }
+        if source != nil, !Set(layers.map(\.blob)).isSuperset(of: manifest.layers.map(\.digest)) {
+            source = nil
+            logger.warning(
+                "the image gets no startup pack, because not all of its layers can be streamed",
+                metadata: ["image": "\(repository)@\(manifest.digest)"])
+        }
         var pack: (Descriptor, UInt32)?
         if let source,
             let blob = try await self.pack(

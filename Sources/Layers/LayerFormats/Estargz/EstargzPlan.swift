@@ -98,16 +98,30 @@ public struct EstargzPlan: Sendable {
         for name in [TOCNames.prefetchLandmark, TOCNames.noPrefetchLandmark, tocName] { last[name] = nil }
         var order: [Int] = []
         var placed: Set<Int> = []
-        func place(_ index: Int) throws(LayerFormatError) {
-            guard placed.insert(index).inserted else { return }
-            // The parent directories of an entry and the target of its hard link come before the entry.
+        /// Returns the parent directories of an entry and the target of its hard link, which come before the entry.
+        func earlier(_ index: Int) throws(LayerFormatError) -> [Int] {
+            var entries: [Int] = []
             for (end, byte) in names[index].enumerated() where byte == UInt8(ascii: "/") {
-                if let parent = last[Array(names[index][..<end])] { try place(parent) }
+                if let parent = last[Array(names[index][..<end])] { entries.append(parent) }
             }
             if archived[index].entry.kind == .hardlink, let target = last[try name(archived[index].entry.linkTarget)] {
-                try place(target)
+                entries.append(target)
             }
-            order.append(index)
+            return entries
+        }
+        func place(_ index: Int) throws(LayerFormatError) {
+            guard placed.insert(index).inserted else { return }
+            // A chain of hard links may be as long as the archive, so there is no recursion.
+            var pending = [(index: index, earlier: try earlier(index)[...])]
+            while let entry = pending.last {
+                guard let next = entry.earlier.first else {
+                    order.append(entry.index)
+                    pending.removeLast()
+                    continue
+                }
+                pending[pending.count - 1].earlier.removeFirst()
+                if placed.insert(next).inserted { pending.append((next, try earlier(next)[...])) }
+            }
         }
         var found: Set<[UInt8]> = []
         for path in first {

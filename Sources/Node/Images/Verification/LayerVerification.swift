@@ -49,8 +49,8 @@ package struct LayerVerification: Sendable {
         return try await outcome(ofBlob: layer)
     }
 
-    /// Returns the diff ID of the archive in the store. Returns `nil` if the index does not describe this archive, or if
-    /// the archive cannot be rebuilt. Also returns `nil` if the rebuild would read more than half of the blob.
+    /// Returns the diff ID of the archive in the store. Returns `nil` if the index does not describe this archive. Also
+    /// returns `nil` if the archive cannot be rebuilt, or if that would read more than half of the blob.
     private func rebuilt(_ layer: StoredLayer) async -> Digest? {
         do {
             guard let archive = try await threads.run({ RebuiltArchive(layer) }),

@@ -150,8 +150,8 @@ final class LayerVerifier: Sendable {
         }
     }
 
-    /// Looks at all snapshots on chains that contain the layer `key`. Reports each snapshot whose claim is not the chain
-    /// ID that follows from the chain's layers.
+    /// Looks at all snapshots on chains that contain the layer `key`. Reports those whose claim differs from the ID of
+    /// their chain's layers.
     private func reportWrongClaims(_ key: LayerKey) async throws {
         let wrong = try await threads.run { [register] in
             try register.records.claims(onChainsWith: key).filter { claim in
