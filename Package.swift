@@ -201,8 +201,8 @@ let bench: [Target] = [
     .executableTarget(
         name: "Differential",
         dependencies: [
-            "Lab", "Base", "Linux", "Codecs", "ContainerdAPI", "ContainerRuntime", "TestSupport", "CZlib", "CZstd",
-            protobuf, grpc, grpcTransport, grpcProtobuf, arguments, system,
+            "Lab", "Base", "Linux", "Codecs", "LayerIndex", "LayerFormats", "ContainerdAPI", "ContainerRuntime",
+            "TestSupport", "CZlib", "CZstd", protobuf, grpc, grpcTransport, grpcProtobuf, arguments, system,
         ],
         path: "bench/Differential", swiftSettings: settings),
     .executableTarget(

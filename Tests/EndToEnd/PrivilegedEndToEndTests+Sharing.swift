@@ -14,26 +14,28 @@ extension PrivilegedEndToEndTests {
         return "\(HostsDirectory.registry)/\(repository):estargz"
     }
 
-    @Test("a layer is read from a second repository when the first one is gone")
-    func readsFromASecondRepository() async throws {
+    /// In another namespace, containerd asks the snapshotter for the layers again. In the same one it does not, and only
+    /// its content store knows the second repository.
+    @Test("a layer is read from a second repository when the first one is gone", arguments: ["second", "k8s.io"])
+    func readsFromASecondRepository(namespace: String) async throws {
         let file = shared.images.bulk[3]
-        let gone = try await copyImage(to: "test/gone")
-        let kept = try await copyImage(to: "test/kept")
+        let gone = try await copyImage(to: "test/gone-\(namespace)")
+        let kept = try await copyImage(to: "test/kept-\(namespace)")
         try await shared.withNode("locations") { node in
             let pod = try await Pod(
                 .init(name: "locations", image: gone, command: ["/bin/busybox", "sleep", "1000"]), in: shared.lab,
                 client: node.client)
             try await node.containerd.ctr(
                 ["images", "rpull", "--snapshotter", "rivulet", "--hosts-dir", node.hosts, kept],
-                namespace: "second", program: "ctr-remote")
+                namespace: namespace, program: "ctr-remote")
             try await Command.run(
-                ["rm", "-r", "\(shared.lab.directory)/registry/docker/registry/v2/repositories/test/gone"],
+                ["rm", "-r", "\(shared.lab.directory)/registry/docker/registry/v2/repositories/test/gone-\(namespace)"],
                 in: shared.lab)
             node.relay.forget()
             let read = try await node.client.execute(["/bin/busybox", "sha256sum", file.path], in: pod.containerID)
             #expect(read.output == "\(file.digest.hex)  \(file.path)\n")
             let ranges = node.relay.record.requests.filter { $0.range != nil }
-            #expect(ranges.contains { $0.path.hasPrefix("/v2/test/kept/") }, "\(ranges.map(\.path))")
+            #expect(ranges.contains { $0.path.hasPrefix("/v2/test/kept-\(namespace)/") }, "\(ranges.map(\.path))")
             try await pod.remove()
         }
     }

@@ -26,6 +26,13 @@ import Testing
         }
     }
 
+    @Test("limit: an image with more layers than a container can have") func limitsLayers() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let image = fixture.publish((0..<129).map { "\($0)" })
+            #expect(await fixture.prepare(image, 0).reason == .limit)
+        }
+    }
+
     @Test("unauthorized: credentials that we do not have") func unauthorized() async throws {
         var behaviour = Behaviour()
         behaviour.authentication = .basic(user: "u", password: "p")

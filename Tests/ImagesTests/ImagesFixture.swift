@@ -145,6 +145,9 @@ struct ImagesFixture: Sendable {
         _ body: (ImagesFixture) async throws -> Void
     ) async throws {
         try await withTemporaryDirectory(in: "/var/tmp") { root in
+            var options = options
+            // The fixture's clock stands still.
+            options.verificationDelay = .zero
             var configuration = RegistryConfiguration()
             configuration.retry.baseDelay = .milliseconds(1)
             configure(&configuration)

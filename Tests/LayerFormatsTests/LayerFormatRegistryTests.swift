@@ -113,6 +113,39 @@ struct LayerFormatRegistryTests {
         #expect(try opened.contents("file") == Samples.text(bytes: 3000, seed: 4))
     }
 
+    @Test("refuses an index whose tree gives one file two names but a link count of 1")
+    func wrongLinkCount() throws {
+        // Many directories keep the changed entry out of the block that the superblock's checksum covers.
+        let blob = Compressed.gzip(
+            TarWriter.archive(
+                (0..<300).map { .directory("d\($0)") } + [.directory("x"), .file("x/a", "a"), .file("x/b", "b")]))
+        let digest = Digest.of(blob)
+        let indexer = LayerIndexer(blobDigest: digest, blobSize: UInt64(blob.count))
+        try blob.withUnsafeBytes { try indexer.push($0) }
+        var made = try indexer.finish()
+        var finder = EntryFinder(try TreeImage(bytes: made.index.tree))
+        let inodes = try ["x", "x/a", "x/b"].map { try #require(try finder.inode(of: Array($0.utf8))) }
+        let (old, new) = (
+            withUnsafeBytes(of: inodes[2].littleEndian) { Array($0) },
+            withUnsafeBytes(of: inodes[1].littleEndian) { Array($0) }
+        )
+        let start = Int(inodes[0]) * 32
+        let places = stride(from: start, to: start + 256, by: 4).filter {
+            made.index.tree[$0..<$0 + 8].elementsEqual(old)
+        }
+        let place = try #require(places.first)
+        made.index.tree.replaceSubrange(place..<place + 8, with: new)
+        let encoded = try LayerIndexBlob.encode(made.index, blobDigest: digest, diffID: made.diffID)
+        let windows = try ChunkTable(bytes: made.index.chunks).windows?.digest
+        let layer = Self.layer(
+            blob,
+            index: LayerDescription.Index(
+                digest: Digest.of(encoded), diffID: made.diffID, source: (digest, UInt64(blob.count)),
+                windows: windows))
+        let error = #expect(throws: LayerFormatError.self) { try Self.open(layer, encoded) }
+        #expect(error?.code == .badTOC)
+    }
+
     @Test("refuses an index of another layer, archive, source or with other windows", arguments: 0..<5)
     func foreignIndex(number: Int) throws {
         var (layer, _, encoded) = try Self.indexed()

@@ -88,6 +88,7 @@ struct Differential: AsyncParsableCommand {
                     start()
                 }
             }
+            summary.add(refusedLayers: try await rig.refusedLayers())
             await rig.close()
             return summary
         }

@@ -84,6 +84,15 @@ final class Rig: Sendable {
         await oracle.close()
     }
 
+    /// Returns the log lines of layers that the daemon has refused, although all layers are right.
+    func refusedLayers() async throws -> [String] {
+        guard try await daemon.metrics()["rivulet_refused_layers_total"] != 0 else { return [] }
+        return daemon.process.logTail(lines: 100_000).split(separator: "\n").filter {
+            $0.contains("is refused from now on")
+        }
+        .map(String.init)
+    }
+
     /// The outcome of one stack.
     enum Outcome: Sendable {
         case same(FileTree)
@@ -124,6 +133,7 @@ final class Rig: Sendable {
             if made.exit != .code(0) { creation = Files.tail(made.logPath, lines: 3) }
             for path in [made.outputPath, made.logPath] { try? Sys.unlink(path) }
         }
+        let wrong = try await blocking { try layers.compactMap(IndexCheck.difference) }
         let outcome: Outcome
         do {
             if stack.form.isConverted {
@@ -134,7 +144,8 @@ final class Rig: Sendable {
                 throw LabError(.failed, "containerd does not say which chain \(image) has")
             }
             try await rivulet.pull(image)
-            outcome = try await compare(stack, chain, creation)
+            let found = try await compare(stack, chain, creation)
+            outcome = wrong.isEmpty ? found : .different(wrong)
         } catch {
             outcome = .different(["the pull with Rivulet fails: \(error) \(creation)"])
         }

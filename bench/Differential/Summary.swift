@@ -9,6 +9,8 @@ struct Summary: Sendable {
     private(set) var different: [Int] = []
     private(set) var refused = 0
     private(set) var tally: [String: Int] = [:]
+    /// The log lines of layers that a daemon has refused, although all layers are right.
+    private(set) var refusedLayers: [String] = []
     private var unpackedTimes = 0
     private var listedWhiteouts = 0
     private let began = MonotonicTime.now()
@@ -35,6 +37,12 @@ struct Summary: Sendable {
         }
     }
 
+    /// Adds the log lines of layers that a daemon has refused, and prints them.
+    mutating func add(refusedLayers lines: [String]) {
+        refusedLayers += lines
+        for line in lines { print("Rivulet refuses a layer: \(line)") }
+    }
+
     private mutating func fail(_ stack: Stack, _ differences: [String]) {
         different.append(stack.number)
         print(
@@ -52,14 +60,15 @@ struct Summary: Sendable {
         files += other.files
         different += other.different
         refused += other.refused
+        refusedLayers += other.refusedLayers
         unpackedTimes += other.unpackedTimes
         listedWhiteouts += other.listedWhiteouts
         tally.merge(other.tally, uniquingKeysWith: +)
     }
 
-    /// True if no stack differs and, if asked for, every kind of entry occurred.
+    /// True if no stack differs, no daemon has refused a layer and, if asked for, every kind of entry occurred.
     func isClean(checksMinimum: Bool) -> Bool {
-        different.isEmpty && (!checksMinimum || missing.isEmpty)
+        different.isEmpty && refusedLayers.isEmpty && (!checksMinimum || missing.isEmpty)
     }
 
     /// The kinds of entries that occurred too rarely in the equal stacks, with their minimum.

@@ -28,6 +28,8 @@ private struct TreeVerifier {
     let limits: IndexLimits
     var pending: [Directory] = []
     var seen: Set<UInt64> = []
+    /// The files with a link count of 1 that an entry refers to: one bit for each inode number.
+    var single: [UInt64]
     /// The number of entries found so far, by inode number. Directories are left out, and so are other files with a
     /// link count of 1.
     var names: [UInt64: UInt32] = [:]
@@ -36,6 +38,7 @@ private struct TreeVerifier {
     init(tree: TreeImage, limits: IndexLimits) {
         self.tree = tree
         self.limits = limits
+        single = [UInt64](repeating: 0, count: tree.byteCount / EROFS.nodeUnit / 64 + 1)
     }
 
     mutating func run() throws(LayerIndexError) {
@@ -94,7 +97,10 @@ private struct TreeVerifier {
             }
             if kind != .directory {
                 if attributes.linkCount == 1 {
-                    guard names[child.inode] == nil else { throw TreeImage.corrupt("a wrong link count") }
+                    // An inode whose attributes can be read has a number in this range.
+                    let (word, bit) = (Int(child.inode / 64), UInt64(1) << (child.inode % 64))
+                    guard single[word] & bit == 0 else { throw TreeImage.corrupt("a wrong link count") }
+                    single[word] |= bit
                 } else {
                     names[child.inode, default: 0] += 1
                 }

@@ -9,9 +9,13 @@ import Registry
 /// them from containerd's content store saves a round trip, and a request that counts against the registry's rate
 /// limit. If containerd cannot provide a document, the reader may fetch it from the registry.
 struct ImageDocuments: Sendable {
+    /// The maximum number of layers of a streamed image. containerd cannot stack more directories either.
+    static let maximumLayers = 128
+
     let registry: RegistryClient
     /// The client of containerd's content store; `nil` if containerd's socket is not configured.
     let containerd: ContentClient?
+    let pulledDocuments: PulledDocuments
 
     /// Returns the layers of the image that `request` names, and the descriptor of the image's configuration.
     ///
@@ -27,6 +31,12 @@ struct ImageDocuments: Sendable {
             throw FallbackReason(registry: error)
         }
         let manifest = found.manifest
+        guard manifest.layers.count <= Self.maximumLayers else {
+            throw FallbackReason(
+                .limit,
+                "manifest \(manifest.digest) has \(manifest.layers.count) layers, at most \(Self.maximumLayers) are streamed"
+            )
+        }
         if manifest.layers.contains(where: { $0.digest == request.layerDigest }) {
             let layers = manifest.layers.map { layer in
                 LayerDescription(
@@ -50,8 +60,9 @@ struct ImageDocuments: Sendable {
         guard let digest = request.manifestDigest else {
             return (try await registry.resolve(reference, platform: .current).manifest, false)
         }
+        // A namespace must not see a manifest that only another one has, so containerd is asked each time.
         if let bytes = await pulled(digest, in: request.namespace, maximumSize: ManifestDocument.maximumSize),
-            case .image(let manifest)? = try? ManifestDocument(bytes: bytes, digest: digest, contentType: nil)
+            let manifest = await pulledDocuments.manifest(digest, { bytes })
         {
             return (manifest, true)
         }
@@ -61,7 +72,7 @@ struct ImageDocuments: Sendable {
     /// Returns the configuration from containerd's content store; `nil` if it cannot be read from there.
     func pulledConfiguration(_ descriptor: Descriptor, namespace: String?) async -> ImageConfiguration? {
         let bytes = await pulled(descriptor.digest, in: namespace, maximumSize: RegistryClient.maximumConfigSize)
-        return bytes.flatMap { try? ImageConfiguration(bytes: $0) }
+        return await pulledDocuments.configuration(descriptor.digest) { bytes }
     }
 
     /// Fetches the configuration from the registry. Returns `nil` on failure. The only consequence is that the

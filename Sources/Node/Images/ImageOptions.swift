@@ -20,6 +20,8 @@ public struct ImageOptions: Sendable {
     /// True if every layer is verified: its archive is compared with its index, once the layer is complete or will not
     /// become complete.
     public var verifiesLayers = true
+    /// The time between a layer's completion and its verification.
+    public var verificationDelay = Duration.seconds(5)
     /// The hosts of the registries from which layers are streamed; `nil` allows all.
     public var registries: Set<String>?
     /// The snapshotter's name in containerd's configuration, `[proxy_plugins.<name>]`.

@@ -55,6 +55,7 @@ public struct ImageParts: Sendable {
         let building = AsyncSemaphore(1)
         let (engine, fills) = (engine, options.fillsInBackground)
         let verification = VerificationCounters()
+        let documents = PulledDocuments()
         let profileRecords = ProfileRecords(state)
         let chainRecords = ChainRecords(state)
         let profiles = KnownProfiles(
@@ -66,13 +67,19 @@ public struct ImageParts: Sendable {
                 logger: logger),
             engine: engine, predictor: predictor, store: store, logger: logger)
         let register = ChainRegister(records: chainRecords, store: store, workers: workers)
+        let finder = containerd.map {
+            LocationFinder(containerd: $0, records: chainRecords, workers: workers, logger: logger)
+        }
+        if let finder { engine.findLocations { await finder.locations(of: $0) } }
         let verifier =
             options.verifiesLayers
             ? LayerVerifier(
                 registry: registry, store: store, register: register, threads: BackgroundThreads(pool: background),
-                counters: verification, isFilling: { fills && engine.isFillAllowed }, clock: clock, logger: logger)
+                counters: verification, engine: engine, fills: fills, delay: options.verificationDelay, clock: clock,
+                logger: logger)
             : nil
-        if let verifier { engine.onLayerCompleted { verifier.layerIsComplete($0) } }
+        // The verifier holds the engine, so the engine must not hold the verifier.
+        if let verifier { engine.onLayerCompleted { [weak verifier] in verifier?.layerIsComplete($0) } }
         let mounts = ChainMounts(
             assembly: ChainAssembly(
                 records: chainRecords, store: store, fileSystem: fileSystem, engine: engine, start: start,
@@ -87,7 +94,8 @@ public struct ImageParts: Sendable {
         }
         let opener = ImageOpener(
             parts: OpeningParts(
-                documents: ImageDocuments(registry: registry, containerd: containerd),
+                documents: ImageDocuments(
+                    registry: registry, containerd: containerd, pulledDocuments: documents),
                 artifacts: ArtifactLookup(
                     registry: registry,
                     finder: ArtifactFinder(registry: registry, keys: options.artifactKeys, logger: logger)),
@@ -104,12 +112,14 @@ public struct ImageParts: Sendable {
             opener: opener, register: register, mounts: mounts, start: start,
             admission: ChainAdmission(
                 register: register, verifier: verifier,
-                claims: containerd.map { ImageClaims(containerd: $0, snapshotter: options.snapshotterName) },
+                claims: containerd.map {
+                    ImageClaims(containerd: $0, snapshotter: options.snapshotterName, documents: documents)
+                },
                 formats: options.formats, patience: options.admissionPatience, clock: clock, logger: logger),
             expected: ExpectedImages(registry: registry, chains: register, clock: clock),
             registries: options.registries,
             verification: verification,
-            store: store, clock: clock)
+            finder: finder, store: store, clock: clock)
     }
 }
 

@@ -17,14 +17,15 @@ public final class StreamedImages: RemoteImages {
     /// The hosts of the registries from which layers are streamed; `nil` allows all.
     private let registries: Set<String>?
     private let verification: VerificationCounters
+    /// The finder of further locations; `nil` if containerd's socket is not configured.
+    private let finder: LocationFinder?
     private let store: ContentStore
     private let clock: any TimeSource
 
     init(
         images: OpenedImages, opener: ImageOpener, register: ChainRegister, mounts: ChainMounts, start: ChainStart,
         admission: ChainAdmission, expected: ExpectedImages, registries: Set<String>?,
-        verification: VerificationCounters, store: ContentStore,
-        clock: any TimeSource
+        verification: VerificationCounters, finder: LocationFinder?, store: ContentStore, clock: any TimeSource
     ) {
         self.images = Guarded(images)
         self.opener = opener
@@ -35,6 +36,7 @@ public final class StreamedImages: RemoteImages {
         self.expected = expected
         self.registries = registries
         self.verification = verification
+        self.finder = finder
         self.store = store
         self.clock = clock
     }
@@ -43,6 +45,7 @@ public final class StreamedImages: RemoteImages {
     public var metrics: [MetricFamily] { verification.metrics(unverified: store.unverifiedCount) }
 
     public func prepareLayer(_ request: RemoteLayerRequest) async -> RemoteLayerOutcome {
+        finder?.note(namespace: request.namespace)
         do throws(FallbackReason) {
             let reference: ImageReference
             do {

@@ -57,21 +57,37 @@ extension SnapshotService {
     private func create(
         _ key: String, on parent: String, as kind: SnapshotRecord.Kind, labels: [String: String]
     ) async throws -> MountPlan {
-        // Mount the merged tree below first, while there is nothing to undo. The stack below a committed snapshot never
-        // changes.
+        // The stack below a committed snapshot never changes.
         let below = try await quick.run { [records] in
             try records.parent(key: parent).map { try records.recordAndStack(key: $0.key) }
         }
-        let lowers: [String]
-        if let (record, stack) = below {
-            var entries = [record.stackEntry] + (record.remote == nil ? stack : [])
-            if !RemoteTarget.isExtraction(key), let chain = try await admit(key, on: record, entries) {
-                entries[entries.count - 1] = chain
-            }
-            lowers = try await lowerDirectories(entries)
-        } else {
-            lowers = []
+        guard let (record, stack) = below else { return try await place(key, on: parent, as: kind, labels, []) }
+        let entries = [record.stackEntry] + (record.remote == nil ? stack : [])
+        guard case .remote = entries.last, !RemoteTarget.isExtraction(key) else {
+            return try await place(key, on: parent, as: kind, labels, entries)
         }
+        // Nobody knows of the snapshot before this function returns, so it can be created meanwhile.
+        async let admission = admit(key, on: record, entries)
+        let plan = try await place(key, on: parent, as: kind, labels, entries)
+        let rebuilt: StackEntry
+        do {
+            guard let chain = try await admission else { return plan }
+            try await quick.run { [records] in try records.remove(key: key) }
+            rebuilt = chain
+        } catch {
+            try? await quick.run { [records] in try records.remove(key: key) }
+            throw error
+        }
+        return try await place(key, on: parent, as: kind, labels, entries.dropLast() + [rebuilt])
+    }
+
+    /// Creates a local snapshot on the stack `entries`, which begins with the snapshot `parent`.
+    private func place(
+        _ key: String, on parent: String, as kind: SnapshotRecord.Kind, _ labels: [String: String],
+        _ entries: [StackEntry]
+    ) async throws -> MountPlan {
+        // Mount the merged tree below first, while there is nothing to undo.
+        let lowers = try await lowerDirectories(entries)
         let record = try await quick.run { [records, directories] in
             try records.create(key: key, parent: parent, kind: kind, labels: SnapshotLabels.stored(labels)) {
                 record, _ in

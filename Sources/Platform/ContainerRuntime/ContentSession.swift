@@ -68,9 +68,19 @@ public struct ContentSession: Sendable {
     public func blobs(
         withLabel label: String, value: String, limit: Int
     ) async throws(ContainerRuntimeError) -> [Blob] {
-        let filter = #"labels."\#(label)"==\#(value)"#
+        try await blobs(withAnyLabel: [label], value: value, limit: limit)
+    }
+
+    /// Returns the blobs of which at least one label in `labels` has the value `value`.
+    ///
+    /// - Parameter limit: the maximum number of blobs. More of them are an error.
+    public func blobs(
+        withAnyLabel labels: [String], value: String, limit: Int
+    ) async throws(ContainerRuntimeError) -> [Blob] {
+        let filters = labels.map { #"labels."\#($0)"==\#(value)"# }
+        let filter = filters.first ?? ""
         do {
-            return try await client.list(.with { $0.filters = [filter] }, metadata: metadata, options: options) {
+            return try await client.list(.with { $0.filters = filters }, metadata: metadata, options: options) {
                 response in
                 var blobs: [Blob] = []
                 for try await batch in response.messages {

@@ -156,7 +156,7 @@ extension Planner {
 
     /// Returns true if a container is probably starting: within the last ``PlannerConfiguration/startQuiet``, a demand
     /// has ended or a startup pack has made progress.
-    func isStarting(_ now: MonotonicTime) -> Bool {
+    public func isStarting(_ now: MonotonicTime) -> Bool {
         lastDemand.map { now.since($0) < times.startQuiet } ?? false
     }
 

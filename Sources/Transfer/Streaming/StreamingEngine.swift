@@ -38,6 +38,12 @@ public final class StreamingEngine: ChunkSource {
         pipeline.scheduler.attach(layer, locations)
     }
 
+    /// Sets the function that finds further locations of a layer's blob. The engine calls it before a read fails, when a
+    /// request has failed at all locations that it knows; at most once in ten seconds for a layer.
+    public func findLocations(with finder: @escaping @Sendable (StoredLayer) async -> [BlobLocation]) {
+        pipeline.search.find(with: finder)
+    }
+
     /// Detaches a layer that is no longer in use. Waiting and later demands for its chunks fail.
     public func detach(_ layer: StoredLayer) {
         pipeline.scheduler.detach(layer)
@@ -63,6 +69,9 @@ public final class StreamingEngine: ChunkSource {
     public func allowFill(_ isAllowed: Bool) {
         pipeline.scheduler.allowFill(isAllowed)
     }
+
+    /// True if a container is probably starting: a reader waits for bytes, or has waited in the last seconds.
+    public var isStarting: Bool { pipeline.scheduler.isStarting }
 
     /// False while background fill is stopped (``allowFill(_:)``).
     public var isFillAllowed: Bool { pipeline.scheduler.isFillAllowed }

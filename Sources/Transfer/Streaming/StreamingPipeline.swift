@@ -9,6 +9,7 @@ import SystemPackage
 final class StreamingPipeline: Sendable {
     let scheduler: Scheduler
     let decoding: DecodePool
+    let search = LocationSearch()
     private let transfers: TransferRunner
 
     /// Creates the parts and starts their threads.
@@ -37,8 +38,8 @@ final class StreamingPipeline: Sendable {
         transfers = TransferRunner(
             orders,
             ranges: RangeReceiver(
-                scheduler: scheduler, opener: BlobOpener(registry: registry, counters: counters), queue: queue,
-                counters: counters, logger: logger),
+                scheduler: scheduler, opener: BlobOpener(registry: registry, search: search, counters: counters),
+                queue: queue, counters: counters, logger: logger),
             packs: PackReceiver(scheduler: scheduler, queue: queue, counters: counters))
     }
 

@@ -73,6 +73,8 @@ private struct IndexedOpener: LayerOpener {
         let table: ChunkTable
         do throws(LayerIndexError) {
             table = try ChunkTable(bytes: blob.index.chunks)
+            // We build the trees of the other formats ourselves. This one comes from outside.
+            try TreeImage(bytes: blob.index.tree).verify()
         } catch {
             throw LayerFormatError(.badTOC, "the index \(announced.digest) of layer \(layer.digest)", cause: error)
         }

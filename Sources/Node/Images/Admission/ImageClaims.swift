@@ -12,8 +12,8 @@ struct ImageClaim: Sendable, Hashable {
     let layers: [LayerDescription]
     /// The diff IDs in the image's configuration, bottom first: as many as there are layers.
     let diffIDs: [Digest]
-    /// The repositories from which containerd fetched the manifest, as `host/name`.
-    let repositories: Set<String>
+    /// The repositories from which containerd fetched the manifest.
+    let repositories: Set<Repository>
 
     /// Returns the chain ID that the image states for its lowest `count` layers; `nil` if it has fewer.
     func chainID(of count: Int) -> Digest? {
@@ -31,7 +31,8 @@ struct ImageClaim: Sendable, Hashable {
         guard layer.digest == key.blob else { return false }
         switch key.pin {
         case .tableOfContents(let digest, let size): return formats.pin(of: layer) == digest && layer.size == size
-        case .index(_, let repository), .unverified(let repository): return repositories.contains(repository)
+        case .index(_, let repository), .unverified(let repository):
+            return repositories.contains { "\($0)" == repository }
         case .inherited: return false
         }
     }
@@ -44,17 +45,15 @@ struct ImageClaim: Sendable, Hashable {
 final class ImageClaims: Sendable {
     /// The maximum number of images that claim one chain.
     private static let maximumImages = 256
-    /// The maximum number of manifests in memory. A container is often created several times from one image.
-    private static let maximumManifests = 256
 
     private let containerd: ContentClient
     /// The snapshotter's name in containerd's configuration.
     let snapshotter: String
-    private let configurations = Guarded(BoundedCache<Digest, ImageConfiguration>(capacity: maximumManifests))
-    private let manifests = Guarded(BoundedCache<Digest, Manifest>(capacity: maximumManifests))
+    private let documents: PulledDocuments
 
-    init(containerd: ContentClient, snapshotter: String) {
+    init(containerd: ContentClient, snapshotter: String, documents: PulledDocuments) {
         self.containerd = containerd
+        self.documents = documents
         self.snapshotter = snapshotter
     }
 
@@ -66,58 +65,28 @@ final class ImageClaims: Sendable {
                 withLabel: "containerd.io/gc.ref.snapshot.\(self.snapshotter)", value: chainID.description,
                 limit: Self.maximumImages)
             for blob in configurations {
-                guard let configuration = try await self.configuration(blob.digest, session),
-                    configuration.chainID == chainID
-                else { continue }
+                let configuration = try await self.documents.configuration(blob.digest) {
+                    try await session.blob(blob.digest, maximumSize: RegistryClient.maximumConfigSize)
+                }
+                guard let configuration, configuration.chainID == chainID else { continue }
                 let manifests = try await session.blobs(
                     withLabel: "containerd.io/gc.ref.content.config", value: blob.digest.description,
                     limit: Self.maximumImages)
                 for blob in manifests {
-                    guard let manifest = try await self.manifest(blob.digest, session),
-                        manifest.layers.count == configuration.diffIDs.count
-                    else { continue }
-                    claims.append(ImageClaim(manifest, configuration, repositories: Self.repositories(blob.labels)))
+                    let manifest = try await self.documents.manifest(blob.digest) {
+                        try await session.blob(blob.digest, maximumSize: ManifestDocument.maximumSize)
+                    }
+                    guard let manifest, manifest.layers.count == configuration.diffIDs.count else { continue }
+                    claims.append(ImageClaim(manifest, configuration, repositories: blob.repositories))
                 }
             }
             return claims
         }
     }
-
-    /// Returns the configuration with this digest; `nil` if the blob is none.
-    private func configuration(_ digest: Digest, _ session: ContentSession) async throws -> ImageConfiguration? {
-        if let known = configurations.withLock({ $0[digest] }) { return known }
-        let bytes = try await session.blob(digest, maximumSize: RegistryClient.maximumConfigSize)
-        let configuration = try? ImageConfiguration(bytes: bytes)
-        if let configuration { configurations.withLock { $0[digest] = configuration } }
-        return configuration
-    }
-
-    /// Returns the manifest with this digest; `nil` if the blob is none.
-    private func manifest(_ digest: Digest, _ session: ContentSession) async throws -> Manifest? {
-        if let known = manifests.withLock({ $0[digest] }) { return known }
-        let bytes = try await session.blob(digest, maximumSize: ManifestDocument.maximumSize)
-        guard case .image(let manifest)? = try? ManifestDocument(bytes: bytes, digest: digest, contentType: nil) else {
-            return nil
-        }
-        manifests.withLock { $0[digest] = manifest }
-        return manifest
-    }
-
-    /// Returns the repositories in the labels `containerd.io/distribution.source.<host>`, whose values are lists of
-    /// names.
-    private static func repositories(_ labels: [String: String]) -> Set<String> {
-        let prefix = "containerd.io/distribution.source."
-        var repositories: Set<String> = []
-        for (label, names) in labels where label.hasPrefix(prefix) {
-            let host = label.dropFirst(prefix.count)
-            for name in names.split(separator: ",") { repositories.insert("\(host)/\(name)") }
-        }
-        return repositories
-    }
 }
 
 extension ImageClaim {
-    fileprivate init(_ manifest: Manifest, _ configuration: ImageConfiguration, repositories: Set<String>) {
+    fileprivate init(_ manifest: Manifest, _ configuration: ImageConfiguration, repositories: Set<Repository>) {
         self.init(
             manifest: manifest.digest,
             layers: manifest.layers.map { layer in

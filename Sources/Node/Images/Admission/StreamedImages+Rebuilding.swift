@@ -19,7 +19,7 @@ extension StreamedImages {
             guard let chainID = image.chainID(of: count), request.chainID == nil || request.chainID == chainID else {
                 continue
             }
-            for repository in image.repositories.sorted() {
+            for repository in image.repositories.sorted(by: { "\($0)" < "\($1)" }) {
                 guard let layers = await layers(of: image, in: repository, count: count, request.namespace),
                     let top = layers.last, try await admission.isVerified(top.chain, as: chainID)
                 else { continue }
@@ -34,7 +34,7 @@ extension StreamedImages {
 
     /// Prepares the lowest `count` layers of an image; `nil` if one of them cannot be streamed.
     private func layers(
-        of image: ImageClaim, in repository: String, count: Int, _ namespace: String?
+        of image: ImageClaim, in repository: Repository, count: Int, _ namespace: String?
     ) async -> [RemoteIdentity]? {
         var prepared: [RemoteIdentity] = []
         for (index, layer) in image.layers.prefix(count).enumerated() {

@@ -5,12 +5,14 @@ import Logging
 import NIOPosix
 import NodeDatabase
 import Registry
+import Streaming
 
 /// The verifier of layers. It verifies one layer after the other (``LayerVerification``), records the results, and
 /// reports snapshots whose chain ID turns out to be wrong.
 ///
 /// A layer is verified once it is complete. A layer that background fill does not complete is verified some time after
-/// it is mounted. A failed verification is tried again, later and later.
+/// it is mounted. The verification needs the network, so it waits while containers start. A failed verification is tried
+/// again, later and later.
 final class LayerVerifier: Sendable {
     /// The pause before the second attempt. It doubles with each further attempt.
     private static let firstPause = Duration.seconds(60)
@@ -23,25 +25,32 @@ final class LayerVerifier: Sendable {
     private let store: ContentStore
     private let register: ChainRegister
     private let threads: BackgroundThreads
-    /// Returns true if background fill is completing layers.
-    private let isFilling: @Sendable () -> Bool
+    private let engine: StreamingEngine
+    /// True if background fill is switched on.
+    private let fills: Bool
+    /// The time between a layer's completion and its verification. It doubles while containers start.
+    private let delay: Duration
     private let clock: any TimeSource
     private let logger: Logger
     private let counters: VerificationCounters
     private let turn = AsyncSemaphore(1)
-    private let underWay = Guarded<Set<LayerKey>>([])
+    /// The layers that wait for their verification or are being verified. The signal ends the wait.
+    private let underWay = Guarded<[LayerKey: OneShot<Void>]>([:])
     /// The mounted layers that are neither complete nor verified.
     private let waiting = Guarded<Set<LayerKey>>([])
 
     init(
         registry: RegistryClient, store: ContentStore, register: ChainRegister, threads: BackgroundThreads,
-        counters: VerificationCounters, isFilling: @escaping @Sendable () -> Bool, clock: any TimeSource, logger: Logger
+        counters: VerificationCounters, engine: StreamingEngine, fills: Bool, delay: Duration, clock: any TimeSource,
+        logger: Logger
     ) {
         self.registry = registry
         self.store = store
         self.register = register
         self.threads = threads
-        self.isFilling = isFilling
+        self.engine = engine
+        self.fills = fills
+        self.delay = delay
         self.counters = counters
         self.clock = clock
         self.logger = logger
@@ -50,11 +59,14 @@ final class LayerVerifier: Sendable {
     /// Begins to verify the layer if it is complete and not verified yet. Returns at once.
     func layerIsComplete(_ layer: StoredLayer) {
         guard layer.isComplete, layer.verifiedDiffID == nil else { return }
-        begin(layer.key)
+        begin(layer.key, isUrgent: false)
     }
 
     /// Begins to verify a layer, whether or not it is complete. Returns at once.
-    func verifyNow(_ key: LayerKey) { begin(key) }
+    func verifyNow(_ key: LayerKey) {
+        underWay.withLock { _ = $0[key]?.fulfill() }
+        begin(key, isUrgent: true)
+    }
 
     /// Begins to verify the layers that are not verified yet. Layers that background fill is completing come later.
     /// Returns at once.
@@ -77,21 +89,37 @@ final class LayerVerifier: Sendable {
     /// Begins to verify the waiting layers, unless background fill is completing them. Returns false if no layer waits
     /// any longer.
     private func verifyWaiting() -> Bool {
-        let isFilling = isFilling()
+        let isFilling = fills && engine.isFillAllowed
         let due = waiting.withLock { waiting -> Set<LayerKey> in
             // A layer that became complete is already being verified.
             let open = waiting.filter { store.opened($0)?.isComplete == false }
             waiting = isFilling ? open : []
             return isFilling ? [] : open
         }
-        due.forEach(begin)
+        for key in due { begin(key, isUrgent: false) }
         return waiting.withLock { !$0.isEmpty }
     }
 
-    private func begin(_ key: LayerKey) {
-        guard underWay.withLock({ $0.insert(key).inserted }) else { return }
+    /// Begins to verify a layer, unless that has begun already. Returns at once.
+    ///
+    /// - Parameter isUrgent: true to begin at once, even while containers start.
+    private func begin(_ key: LayerKey, isUrgent: Bool) {
+        let isNow = OneShot<Void>()
+        if isUrgent { isNow.fulfill() }
+        let isNew = underWay.withLock { underWay in
+            if underWay[key] != nil { return false }
+            underWay[key] = isNow
+            return true
+        }
+        guard isNew else { return }
         // The task holds neither the layer nor the store while it waits, so that both can be closed.
-        Task { [weak self, clock] in
+        Task { [weak self, clock, delay] in
+            // Waits while containers start, but not forever.
+            var wait = delay
+            repeat {
+                if case .value = await isNow.wait(atMost: wait, clock: clock) { break }
+                wait *= 2
+            } while self?.engine.isStarting == true && wait < delay * 16
             var pause = Self.firstPause
             for attempt in 1...Self.maximumAttempts {
                 let next = attempt < Self.maximumAttempts ? pause : nil
@@ -100,7 +128,7 @@ final class LayerVerifier: Sendable {
                 if next != nil, (try? await clock.sleep(for: pause)) == nil { break }
                 pause *= 2
             }
-            self?.underWay.withLock { _ = $0.remove(key) }
+            self?.underWay.withLock { $0[key] = nil }
         }
     }
 

@@ -149,6 +149,8 @@ final class Scheduler: Sendable {
         apply { state, now in state.planner.allowFill(isAllowed, now: now) }
     }
 
+    var isStarting: Bool { state.withLock { $0.planner.isStarting(MonotonicTime.now()) } }
+
     var isFillAllowed: Bool { state.withLock { $0.planner.isFillAllowed } }
 
     // MARK: - Readers

@@ -8,11 +8,13 @@ import Registry
 /// If the answer to a reader's request is late, the opener sends the request a second time (``HedgingPolicy``).
 final class BlobOpener: Sendable {
     private let registry: RegistryClient
+    private let search: LocationSearch
     private let counters: StreamingCounters
     private let hedging = Guarded(HedgingPolicy())
 
-    init(registry: RegistryClient, counters: StreamingCounters) {
+    init(registry: RegistryClient, search: LocationSearch, counters: StreamingCounters) {
         self.registry = registry
+        self.search = search
         self.counters = counters
     }
 
@@ -37,7 +39,8 @@ final class BlobOpener: Sendable {
     /// the priority of the request.
     ///
     /// For each repository, the registry client itself uses mirrors and retries failed requests. If a repository still
-    /// fails, for example because it lacks the blob or denies access, this function tries the next repository.
+    /// fails, for example because it lacks the blob or denies access, this function tries the next repository. After the
+    /// last one, it searches for further repositories.
     func open(
         _ ranges: [ByteRange], of blob: Digest, size: UInt64, for order: RangeOrder
     ) async throws(RegistryError) -> BlobStream {
@@ -45,7 +48,15 @@ final class BlobOpener: Sendable {
         let hull = ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0)
         let selection: BlobSelection = ranges.count > 1 ? .ranges(ranges) : .range(hull)
         var last = RegistryError(.notFound, "the layer has no known location")
-        for location in order.layer.locations {
+        var tried: Set<BlobLocation> = []
+        while true {
+            guard let location = order.layer.locations.first(where: { !tried.contains($0) }) else {
+                guard await search.search(for: order.layer) else { throw last }
+                // Another request may have searched just now, so only a search that finds nothing ends the loop.
+                guard order.layer.locations.contains(where: { !tried.contains($0) }) else { throw last }
+                continue
+            }
+            tried.insert(location)
             do throws(RegistryError) {
                 let stream = try await registry.open(
                     BlobLocation(repository: location.repository, digest: blob), selection, priority: priority,
@@ -59,7 +70,6 @@ final class BlobOpener: Sendable {
                 }
             }
         }
-        throw last
     }
 
     /// Returns the result of `open`. If the first call is late and the policy allows a second call, calls `open` again.
