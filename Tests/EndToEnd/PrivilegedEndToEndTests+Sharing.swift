@@ -28,9 +28,8 @@ extension PrivilegedEndToEndTests {
             try await node.containerd.ctr(
                 ["images", "rpull", "--snapshotter", "rivulet", "--hosts-dir", node.hosts, kept],
                 namespace: namespace, program: "ctr-remote")
-            try await Command.run(
-                ["rm", "-r", "\(shared.lab.directory)/registry/docker/registry/v2/repositories/test/gone-\(namespace)"],
-                in: shared.lab)
+            let storage = "\(shared.lab.directory)/registry/docker/registry/v2"
+            try await Command.run(["rm", "-r", "\(storage)/repositories/test/gone-\(namespace)"], in: shared.lab)
             node.relay.forget()
             let read = try await node.client.execute(["/bin/busybox", "sha256sum", file.path], in: pod.containerID)
             #expect(read.output == "\(file.digest.hex)  \(file.path)\n")

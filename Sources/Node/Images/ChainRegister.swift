@@ -73,12 +73,14 @@ struct ChainRegister: Sendable {
     /// Returns the chain ID of `layer` on top of the chain `parent`; `nil` if one of the layers is not verified, or if
     /// the parent is unknown.
     private func trueChainID(of layer: LayerKey, on parent: ChainKey?) throws -> Digest? {
+        // Most layers are not verified when they are prepared, and then the chain need not be read.
+        guard let diffID = try store.layer(layer)?.verifiedDiffID else { return nil }
         var below: [Layer] = []
         if let parent {
             guard try records.find(parent) != nil else { return nil }
             below = try layers(of: parent)
         }
-        return Self.chainID(of: below + [Layer(key: layer, diffID: try store.layer(layer)?.verifiedDiffID)])
+        return Self.chainID(of: below + [Layer(key: layer, diffID: diffID)])
     }
 
     /// Returns true if this node has everything that mounting the chain needs.

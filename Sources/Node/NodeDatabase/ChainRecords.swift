@@ -94,21 +94,35 @@ public struct ChainRecords: Sendable {
     /// Returns the record of `chain`; `nil` if the chain, or a chain below it, has no record.
     public func find(_ chain: ChainKey) throws(NodeDatabaseError) -> ChainRecord? {
         try state.read("looking up chain \(chain)") { database in
+            // One query for the whole chain: containerd asks for one layer after another, and each time about the chain
+            // so far.
+            let statement = try database.cachedStatement(
+                sql: """
+                    WITH RECURSIVE stack (key, parent, layer, claim, depth) AS (
+                        SELECT key, parent, layer, claim, 1 FROM chains WHERE key = ?
+                        UNION ALL
+                        SELECT c.key, c.parent, c.layer, c.claim, depth + 1 FROM chains c JOIN stack ON c.key = stack.parent
+                        WHERE depth < \(Self.maximumDepth)
+                    )
+                    SELECT parent, layer, claim, (
+                        SELECT host || char(10) || repository FROM locations WHERE layer = stack.layer
+                        ORDER BY turn DESC LIMIT 1
+                    ) AS location
+                    FROM stack ORDER BY depth DESC
+                    """)
+            let rows = try Row.fetchAll(statement, arguments: [chain.description])
+            // The bottom layer has no parent, unless a chain below has no record.
+            guard let bottom = rows.first, let top = rows.last, (bottom["parent"] as String?) == nil,
+                let claim = Digest(top["claim"] as String)
+            else { return nil }
             var layers: [RemoteLayer] = []
-            var claim: Digest?
-            var next: String? = chain.description
-            while let key = next {
-                guard layers.count < Self.maximumDepth,
-                    let row = try Row.fetchOne(
-                        database, sql: "SELECT parent, layer, claim FROM chains WHERE key = ?", arguments: [key]),
-                    let layer = LayerKey(text: row["layer"]),
-                    let repository = try Self.repositories(of: layer, database).first
-                else { return nil }
-                claim = claim ?? Digest(row["claim"] as String)
-                layers.append(RemoteLayer(key: layer, repository: repository))
-                next = row["parent"]
+            for row in rows {
+                let location = (row["location"] as String?)?.split(separator: "\n").map(String.init) ?? []
+                guard let layer = LayerKey(text: row["layer"]), location.count == 2 else { return nil }
+                layers.append(
+                    RemoteLayer(key: layer, repository: Repository(host: location[0], name: location[1])))
             }
-            return claim.map { ChainRecord(claim: $0, layers: layers.reversed()) }
+            return ChainRecord(claim: claim, layers: layers)
         }
     }
 
