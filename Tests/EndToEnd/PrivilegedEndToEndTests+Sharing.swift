@@ -14,8 +14,8 @@ extension PrivilegedEndToEndTests {
         return "\(HostsDirectory.registry)/\(repository):estargz"
     }
 
-    /// In another namespace, containerd asks the snapshotter for the layers again. In the same one it does not, and only
-    /// its content store knows the second repository.
+    /// In another namespace, containerd asks the snapshotter for the layers again. In the same one it does not, and
+    /// only its content store knows the second repository.
     @Test("a layer is read from a second repository when the first one is gone", arguments: ["second", "k8s.io"])
     func readsFromASecondRepository(namespace: String) async throws {
         let file = shared.images.bulk[3]

@@ -22,15 +22,20 @@ enum IndexCheck {
             // The comparison of the mounts reports layers that should be streamed and are not.
             return nil
         }
-        let check = ArchiveCheck(
-            tree: try TreeImage(bytes: index.tree), chunks: try ChunkTable(bytes: index.chunks),
-            isFromTable: isFromTable)
-        let decoder = ArchiveDecoder()
-        try layer.blob.withUnsafeBytes { bytes in
-            try decoder.push(bytes) { (made) throws(LayerFormatError) in try check.push(made) }
+        let finding: ArchiveCheck.Finding
+        do {
+            let check = ArchiveCheck(
+                tree: try TreeImage(bytes: index.tree), chunks: try ChunkTable(bytes: index.chunks),
+                isFromTable: isFromTable)
+            let decoder = ArchiveDecoder()
+            try layer.blob.withUnsafeBytes { bytes in
+                try decoder.push(bytes) { (made) throws(LayerFormatError) in try check.push(made) }
+            }
+            try decoder.finish { (made) throws(LayerFormatError) in try check.push(made) }
+            finding = try check.finish()
+        } catch {
+            return "verification fails: \(error)"
         }
-        try decoder.finish { (made) throws(LayerFormatError) in try check.push(made) }
-        let finding = try check.finish()
         if let difference = finding.difference { return "verification: \(difference)" }
         return finding.diffID == layer.diffID ? nil : "verification: the diff ID is \(finding.diffID)"
     }

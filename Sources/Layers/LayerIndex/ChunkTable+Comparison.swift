@@ -18,6 +18,14 @@ extension ChunkTable {
         }
     }
 
+    /// Returns true if the file at `range` has as many chunks as the file at `otherRange` of the content space of
+    /// `other`, and the chunks have the same lengths.
+    public func isCutAlike(_ range: ByteRange, _ otherRange: ByteRange, of other: ChunkTable) -> Bool {
+        let (own, others) = (chunks(overlapping: range), other.chunks(overlapping: otherRange))
+        return own.count == others.count
+            && zip(own, others).allSatisfy { chunk($0).content.count == other.chunk($1).content.count }
+    }
+
     /// Returns the number of a chunk that is marked as zeros but has the digest of other bytes; `nil` if there is none.
     ///
     /// Nobody fetches a chunk of zeros, so nothing else compares it with its digest. The function hashes as many zeros

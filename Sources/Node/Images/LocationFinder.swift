@@ -10,8 +10,8 @@ import Registry
 /// The finder of further repositories of a layer's blob.
 ///
 /// containerd does not ask the snapshotter when another image uses a chain that it knows. So the repository of that
-/// image is known only to containerd: the manifest in its content store has a label for each layer, and labels that name
-/// the repositories of the manifest.
+/// image is known only to containerd: the manifest in its content store has a label for each layer, and labels that
+/// name the repositories of the manifest.
 final class LocationFinder: Sendable {
     private static let maximumManifests = 1024
     private static let maximumNamespaces = 64
@@ -20,8 +20,8 @@ final class LocationFinder: Sendable {
     private let records: ChainRecords
     private let workers: NIOThreadPool
     private let logger: Logger
-    /// The containerd namespaces in which images were pulled or containers created. After a restart, those of CRI and of
-    /// `ctr` are known.
+    /// The containerd namespaces in which images were pulled or containers created. After a restart, those of CRI and
+    /// of `ctr` are known.
     private let namespaces = Guarded<Set<String>>(["k8s.io", "default"])
 
     init(containerd: ContentClient, records: ChainRecords, workers: NIOThreadPool, logger: Logger) {

@@ -71,7 +71,7 @@ public struct ContentSession: Sendable {
         try await blobs(withAnyLabel: [label], value: value, limit: limit)
     }
 
-    /// Returns the blobs of which at least one label in `labels` has the value `value`.
+    /// Returns the blobs with at least one label in `labels` that has the value `value`.
     ///
     /// - Parameter limit: the maximum number of blobs. More of them are an error.
     public func blobs(

@@ -38,8 +38,8 @@ public final class StreamingEngine: ChunkSource {
         pipeline.scheduler.attach(layer, locations)
     }
 
-    /// Sets the function that finds further locations of a layer's blob. The engine calls it before a read fails, when a
-    /// request has failed at all locations that it knows; at most once in ten seconds for a layer.
+    /// Sets the function that finds further locations of a layer's blob. The engine calls it before a read fails, when
+    /// a request has failed at all locations that it knows; at most once in ten seconds for a layer.
     public func findLocations(with finder: @escaping @Sendable (StoredLayer) async -> [BlobLocation]) {
         pipeline.search.find(with: finder)
     }

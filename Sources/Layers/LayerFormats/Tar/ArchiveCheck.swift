@@ -21,11 +21,25 @@ public final class ArchiveCheck {
     /// The maximum number of bytes that the check hashes for the holes of all sparse files together.
     private static let maximumHoles: UInt64 = 64 << 30
 
-    private struct Piece {
-        var hasher = DigestHasher()
-        var length: UInt64 = 0
-        var isZeros = true
-        let limit: UInt64
+    /// A file of the archive, cut in one way.
+    private struct Cut {
+        struct Piece {
+            var hasher = DigestHasher()
+            var length: UInt64 = 0
+            var isZeros = true
+            let limit: UInt64
+        }
+
+        /// The numbers of the index's chunks whose lengths the next pieces get.
+        var ahead: Range<Int>
+        var piece: Piece?
+        var pieces: [(length: UInt64, digest: Digest, isZeros: Bool)] = []
+
+        mutating func endPiece() {
+            guard let piece else { return }
+            self.piece = nil
+            pieces.append((piece.length, piece.hasher.finish(), piece.isZeros))
+        }
     }
 
     private let tree: TreeImage
@@ -37,10 +51,15 @@ public final class ArchiveCheck {
     private var builder: LayerIndexBuilder?
     private var diffHasher = DigestHasher()
     private var entry: LayerEntry?
-    /// The numbers of the current file's next chunks, according to the index. Chunks that have begun are left out.
-    private var ahead = 0..<0
-    private var piece: Piece?
-    private var fileOffset: UInt64 = 0
+    /// The boundaries of the index's files; `nil` until the first file.
+    private var cuts: FileCuts?
+    /// The current file, once for each way in which it may be cut.
+    private var file: [Cut] = []
+    /// The hashes of the paths of all files so far.
+    private var paths: Set<Int> = []
+    /// True if the boundaries of a file had to be guessed, because the index has another file at its path, or because a
+    /// path occurs twice.
+    private var isGuessing = false
     private var pieceCount: UInt64 = 0
     private var zeros: [UInt64: Digest] = [:]
     private var holeBytes: UInt64 = 0
@@ -65,55 +84,86 @@ public final class ArchiveCheck {
         diffHasher.update(archive)
         try reader.push(archive) { (event, _) throws(LayerFormatError) in
             switch event {
-            case .entry(let entry, let size): try begin(entry, size: size)
+            case .entry(let entry, _): try begin(entry)
             case .content(let bytes): try content(bytes)
             case .hole(let count): try hole(count)
-            case .end:
-                try endPiece()
-                guard let entry else { return }
-                self.entry = nil
-                try wrapping { () throws(LayerIndexError) in try builder?.add(entry) }
+            case .end: try endEntry()
             }
         }
     }
 
     /// Compares the index with the archive after the archive's last byte was pushed.
     ///
-    /// - Throws: an error if the archive is incomplete, or if an index cannot be built from it.
+    /// - Throws: `unsupported` if the boundaries of a file's chunks had to be guessed and the index has other ones.
+    ///   Another error if the archive is incomplete, or if an index cannot be built from it.
     public func finish() throws(LayerFormatError) -> Finding {
         try reader.finish()
         guard let finished = builder.take() else { throw LayerFormatError(.badResponse, "finished twice") }
+        let difference: String?
+        var isCutAlike = true
         do throws(LayerIndexError) {
             let made = try finished.finish()
             let (madeTree, madeChunks) = (try TreeImage(bytes: made.tree), try ChunkTable(bytes: made.chunks))
             var comparison = TreeComparison(tree, with: madeTree, ignoresFractions: hidesDescription)
-            let difference = try comparison.difference { own, other in
-                chunks.hasSameFile(own, as: other, of: madeChunks)
+            difference = try comparison.difference { own, other in
+                isCutAlike = chunks.isCutAlike(own, other, of: madeChunks)
+                return isCutAlike && chunks.hasSameFile(own, as: other, of: madeChunks)
             }
-            return Finding(diffID: diffHasher.finish(), difference: difference)
         } catch {
             throw LayerFormatError(index: error)
         }
+        if !isCutAlike, isGuessing {
+            // The index lies about the chunks, or the guess was wrong.
+            throw LayerFormatError(.unsupported, "the chunks cannot be compared: \(difference ?? "")")
+        }
+        return Finding(diffID: diffHasher.finish(), difference: difference)
     }
 
     // MARK: - Entries
 
-    private func begin(_ entry: LayerEntry, size: UInt64) throws(LayerFormatError) {
-        fileOffset = 0
-        ahead = 0..<0
+    private func begin(_ entry: LayerEntry) throws(LayerFormatError) {
+        file = []
         guard entry.kind == .regular else {
             self.entry = entry
             return
         }
         if hidesDescription, try isDescription(entry.path) { return }
         self.entry = entry
+        // The archive has fewer bytes of a sparse file.
+        let size = entry.attributes.size
         guard size > 0 else { return }
-        try wrapping { () throws(LayerIndexError) in
+        let own = try wrapping { () throws(LayerIndexError) -> Range<Int>? in
+            if cuts == nil { cuts = try FileCuts(tree, chunks) }
             guard let inode = try finder.inode(of: entry.path), try tree.attributes(inode).kind == .regular,
-                let content = try tree.content(inode)
-            else { return }
-            ahead = chunks.chunks(overlapping: content.range)
+                let content = try tree.content(inode), content.range.count == size
+            else { return nil }
+            return chunks.chunks(overlapping: content.range)
         }
+        if !paths.insert(entry.path.hashValue).inserted || own == nil { isGuessing = true }
+        file = cuts?.cuts(ofSize: size, first: own).map { Cut(ahead: $0) } ?? []
+        // The index has no file of this size, because a later entry replaces the file. Then any boundaries will do.
+        if file.isEmpty { file = [Cut(ahead: 0..<0)] }
+    }
+
+    private func endEntry() throws(LayerFormatError) {
+        for index in file.indices { file[index].endPiece() }
+        guard var entry else { return }
+        let size = entry.attributes.size
+        let right = file.count < 2 ? nil : file.first { cuts?.hasFile(ofSize: size, $0.pieces.map(\.digest)) == true }
+        var offset: UInt64 = 0
+        for (length, digest, isZeros) in (right ?? file.first)?.pieces ?? [] {
+            pieceCount += 1
+            let place = ByteRange(offset: pieceCount, end: pieceCount + 1)
+            let extent = try wrapping { () throws(LayerIndexError) in try builder?.addExtent(place, codec: .raw) ?? 0 }
+            entry.pieces.append(
+                ContentPiece(
+                    fileOffset: offset, length: length, digest: digest, extent: extent, innerOffset: 0,
+                    isZeros: isZeros))
+            offset += length
+        }
+        file = []
+        try wrapping { () throws(LayerIndexError) in try builder?.add(entry) }
+        self.entry = nil
     }
 
     /// Returns true if the path is one of ``TOCNames`` in the root directory.
@@ -131,39 +181,42 @@ public final class ArchiveCheck {
 
     // MARK: - Content
 
-    /// Returns the length of the current file's next chunk, and removes that chunk from ``ahead``. If ``ahead`` is
-    /// empty, returns ``unknownChunk``.
-    private func nextLimit() -> UInt64 {
-        guard let next = ahead.first else { return Self.unknownChunk }
-        ahead = ahead.dropFirst()
+    /// Returns the length of the next piece of the current file, cut in way number `index`.
+    private func nextLimit(_ index: Int) -> UInt64 {
+        guard let next = file[index].ahead.first else { return Self.unknownChunk }
+        file[index].ahead = file[index].ahead.dropFirst()
         return chunks.chunk(next).content.count
     }
 
     private func content(_ bytes: UnsafeRawBufferPointer) throws(LayerFormatError) {
-        guard entry != nil else { return }
-        var rest = bytes
-        while !rest.isEmpty {
-            var piece = piece ?? Piece(limit: nextLimit())
-            self.piece = nil
-            let taken = UnsafeRawBufferPointer(
-                rebasing: rest.prefix(Int(clamping: piece.limit - piece.length)))
-            rest = UnsafeRawBufferPointer(rebasing: rest[taken.count...])
-            piece.hasher.update(taken)
-            piece.isZeros = piece.isZeros && taken.isZeros
-            piece.length += UInt64(taken.count)
-            self.piece = piece
-            if piece.length == piece.limit { try endPiece() }
+        for index in file.indices {
+            var rest = bytes
+            while !rest.isEmpty {
+                var piece = file[index].piece ?? Cut.Piece(limit: nextLimit(index))
+                // With a second reference, each update would copy the hasher.
+                file[index].piece = nil
+                let taken = UnsafeRawBufferPointer(
+                    rebasing: rest.prefix(Int(clamping: piece.limit - piece.length)))
+                rest = UnsafeRawBufferPointer(rebasing: rest[taken.count...])
+                piece.hasher.update(taken)
+                piece.isZeros = piece.isZeros && taken.isZeros
+                piece.length += UInt64(taken.count)
+                let isFull = piece.length == piece.limit
+                file[index].piece = piece
+                if isFull { file[index].endPiece() }
+            }
         }
     }
 
     private func hole(_ count: UInt64) throws(LayerFormatError) {
-        guard entry != nil else { return }
-        try endPiece()
-        var rest = count
-        while rest > 0 {
-            let length = min(rest, nextLimit())
-            try add(length, try digest(zeros: length), isZeros: true)
-            rest -= length
+        for index in file.indices {
+            file[index].endPiece()
+            var rest = count
+            while rest > 0 {
+                let length = min(rest, nextLimit(index))
+                file[index].pieces.append((length, try digest(zeros: length), true))
+                rest -= length
+            }
         }
     }
 
@@ -184,23 +237,6 @@ public final class ArchiveCheck {
         let digest = hasher.finish()
         if zeros.count < 4096 { zeros[length] = digest }
         return digest
-    }
-
-    private func endPiece() throws(LayerFormatError) {
-        guard let piece else { return }
-        self.piece = nil
-        try add(piece.length, piece.hasher.finish(), isZeros: piece.isZeros)
-    }
-
-    private func add(_ length: UInt64, _ digest: Digest, isZeros: Bool) throws(LayerFormatError) {
-        pieceCount += 1
-        let place = ByteRange(offset: pieceCount, end: pieceCount + 1)
-        let extent = try wrapping { () throws(LayerIndexError) in try builder?.addExtent(place, codec: .raw) ?? 0 }
-        entry?.pieces.append(
-            ContentPiece(
-                fileOffset: fileOffset, length: length, digest: digest, extent: extent, innerOffset: 0,
-                isZeros: isZeros))
-        fileOffset += length
     }
 
     private func wrapping<Result>(_ body: () throws(LayerIndexError) -> Result) throws(LayerFormatError) -> Result {

@@ -107,8 +107,8 @@ package struct LayerVerification: Sendable {
                 finding.withLock { $0 = found }
             }
             if let error = failure.withLock({ $0 }) {
-                // Not the blob's fault: other work takes the memory.
-                if error.code == .limit { throw error }
+                // That the check does not support the archive is no finding about the index.
+                if error.code == .unsupported { throw error }
                 return .refused("its archive cannot be read: \(error)")
             }
             guard let found = finding.withLock({ $0 }) else { return .refused("its archive cannot be read") }

@@ -11,8 +11,8 @@ import Streaming
 /// reports snapshots whose chain ID turns out to be wrong.
 ///
 /// A layer is verified once it is complete. A layer that background fill does not complete is verified some time after
-/// it is mounted. The verification needs the network, so it waits while containers start. A failed verification is tried
-/// again, later and later.
+/// it is mounted. The verification needs the network, so it waits while containers start. A failed verification is
+/// tried again, later and later.
 final class LayerVerifier: Sendable {
     /// The pause before the second attempt. It doubles with each further attempt.
     private static let firstPause = Duration.seconds(60)

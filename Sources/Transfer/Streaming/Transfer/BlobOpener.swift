@@ -39,8 +39,8 @@ final class BlobOpener: Sendable {
     /// the priority of the request.
     ///
     /// For each repository, the registry client itself uses mirrors and retries failed requests. If a repository still
-    /// fails, for example because it lacks the blob or denies access, this function tries the next repository. After the
-    /// last one, it searches for further repositories.
+    /// fails, for example because it lacks the blob or denies access, this function tries the next repository. After
+    /// the last one, it searches for further repositories.
     func open(
         _ ranges: [ByteRange], of blob: Digest, size: UInt64, for order: RangeOrder
     ) async throws(RegistryError) -> BlobStream {
