@@ -124,7 +124,7 @@ let upperHalf: [Target] =
             "Base", "Concurrency", "Linux", "ContentStore", "NodeDatabase", "Images", "ContainerdAPI", grpc,
             grpcTransport, grpcProtobuf, protobuf,
             logging, metrics, lifecycle, nio, nioPosix, system,
-        ], tests: ["TestSupport", sqlite])
+        ], tests: ["Registry", "TestSupport", sqlite])
     + module(
         "Apps", "Daemon",
         [

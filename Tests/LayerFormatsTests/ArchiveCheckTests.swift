@@ -29,6 +29,45 @@ import Testing
         #expect(finding.diffID == Digest.of(archive) && finding.difference == nil, "\(finding)")
     }
 
+    @Test("accepts a time that a table of contents has rounded or cut off, and no other", arguments: [-1, 0, 1, 2])
+    func acceptsRoundedTimes(seconds: Int64) throws {
+        func tree(_ seconds: Int64, _ nanoseconds: UInt32) throws -> TreeImage {
+            var builder = LayerIndexBuilder(blobDigest: Digest.of([1]), blobSize: 1)
+            var entry = LayerEntry(path: Array("d".utf8), kind: .directory)
+            entry.attributes.modifiedSeconds = seconds
+            entry.attributes.modifiedNanoseconds = nanoseconds
+            try builder.add(entry)
+            return try TreeImage(bytes: try builder.finish().tree)
+        }
+        for (nanoseconds, isRounded) in [(UInt32(500_000_000), true), (499_999_999, false)] {
+            for ignoresFractions in [false, true] {
+                var comparison = TreeComparison(
+                    try tree(1000 + seconds, 0), with: try tree(1000, nanoseconds), ignoresFractions: ignoresFractions)
+                let isSame = try comparison.difference { _, _ in true } == nil
+                #expect(isSame == (ignoresFractions && (seconds == 0 || seconds == 1 && isRounded)))
+            }
+        }
+    }
+
+    @Test("finds a tree whose extended attributes no reader looks at") func findsHiddenAttributes() throws {
+        let archive = TarWriter.archive([.directory("d"), .file("d/.wh..wh..opq", "")])
+        let indexer = LayerIndexer(blobDigest: Digest.of(archive), blobSize: UInt64(archive.count))
+        try archive.withUnsafeBytes { try indexer.push($0) }
+        let right = try indexer.finish().index.tree
+        var wrong = right
+        // The volume's name says that there are no attributes (EROFS superblock at 1024: name at 64, checksum at 4).
+        for place in 0..<16 { wrong[1024 + 64 + place] = 0 }
+        wrong.replaceSubrange(1088..<1097, with: Array("rivulet-1".utf8))
+        for place in 0..<4 { wrong[1028 + place] = 0 }
+        let sum = ~CRC32C.checksum(Array(wrong[1024..<4096]))
+        for place in 0..<4 { wrong[1028 + place] = UInt8(truncatingIfNeeded: sum >> UInt32(8 * place)) }
+        let tree = try TreeImage(bytes: wrong)
+        #expect(!tree.hasExtendedAttributes)
+        var comparison = TreeComparison(tree, with: try TreeImage(bytes: right), ignoresFractions: false)
+        #expect(try comparison.difference { _, _ in true } != nil)
+        #expect(throws: LayerIndexError.self) { try tree.verify() }
+    }
+
     @Test("names the first file that differs")
     func namesDifference() throws {
         let texts = (0..<2).map { Samples.text(bytes: 300_000, seed: UInt64($0)) }

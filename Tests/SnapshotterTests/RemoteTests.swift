@@ -5,6 +5,7 @@ import GRPCCore
 import Images
 import Linux
 import NodeDatabase
+import Registry
 import Snapshotter
 import TestSupport
 import Testing
@@ -242,6 +243,14 @@ struct RemoteTests {
             let layers = ["right bottom", "right top"].map { Layer.key(Layer($0).blob) }
             let below = ChainKey(parent: nil, layer: layers[0])
             let right = ChainKey(parent: below, layer: layers[1])
+            let records = ChainRecords(snapshotter.state)
+            let repository = Repository(host: "registry.test", name: "app")
+            var parent: ChainKey?
+            for (key, layer) in zip(layers, [bottom, top]) {
+                parent = try records.add(
+                    RemoteLayer(key: key, repository: repository), parent: parent, claim: layer.chainID)
+            }
+            #expect(parent == right)
             snapshotter.remote.replace([
                 RemoteIdentity(chain: below, layer: layers[0]), RemoteIdentity(chain: right, layer: layers[1]),
             ])

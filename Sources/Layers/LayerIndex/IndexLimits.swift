@@ -29,7 +29,7 @@ public struct IndexLimits: Sendable, Equatable {
     func clamped() -> IndexLimits {
         var limits = self
         limits.entryCount = min(entryCount, 1 << 30)
-        limits.pathLength = min(pathLength, TreeImage.longestLink)
+        limits.pathLength = min(pathLength, Self.linkLength)
         limits.metadataBytes = min(metadataBytes, 1 << 31)
         limits.chunkCount = min(chunkCount, 1 << 30)
         limits.chunkLength = min(chunkLength, 1 << 30)
@@ -44,4 +44,6 @@ public struct IndexLimits: Sendable, Equatable {
     /// The maximum size in bytes of an extended attribute's value. Not adjustable, because EROFS stores the size in 16
     /// bits. Linux allows one byte more.
     public static let extendedAttributeLength = 65_535
+    /// The maximum size of a link's target in bytes: Linux's `PATH_MAX` without the final NUL. Not adjustable.
+    public static let linkLength = 4095
 }

@@ -45,6 +45,10 @@ public struct TreeComparison {
     public mutating func difference(
         content isSame: (_ own: ByteRange, _ other: ByteRange) -> Bool
     ) throws(LayerIndexError) -> String? {
+        // Without this mark, readers do not look for extended attributes at all.
+        guard own.hasExtendedAttributes == other.hasExtendedAttributes else {
+            return "/ is marked wrongly as a tree with\(own.hasExtendedAttributes ? "" : "out") extended attributes"
+        }
         if let found = try difference(own.rootInode, other.rootInode, "/", isSame) { return found }
         while let pair = pending.popLast() {
             let (left, right) = (try entries(of: own, pair.own), try entries(of: other, pair.other))
@@ -59,7 +63,10 @@ public struct TreeComparison {
                     let expected = names.1.map { String(decoding: $0, as: UTF8.self) } ?? "nothing"
                     return "\(pair.path) has \(name) where its archive has \(expected)"
                 }
-                let path = pair.path + (pair.path == "/" ? "" : "/") + String(decoding: left[index].name, as: UTF8.self)
+                // The end of the path is enough for a message. Many directories may be pending.
+                let path = String(
+                    (pair.path + (pair.path == "/" ? "" : "/") + String(decoding: left[index].name, as: UTF8.self))
+                        .suffix(300))
                 if let found = try difference(left[index].inode, right[index].inode, path, isSame) { return found }
             }
         }
@@ -94,10 +101,7 @@ public struct TreeComparison {
         guard (mine.deviceMajor, mine.deviceMinor) == (theirs.deviceMajor, theirs.deviceMinor) else {
             return "\(path) is another device"
         }
-        let isFractionLost = ignoresFractions && mine.modifiedNanoseconds == 0
-        guard mine.modifiedSeconds == theirs.modifiedSeconds,
-            mine.modifiedNanoseconds == theirs.modifiedNanoseconds || isFractionLost
-        else { return "\(path) has another modification time" }
+        guard hasSameTime(mine, theirs) else { return "\(path) has another modification time" }
         guard try own.hasSameAttributes(left, as: right, of: other) else {
             return "\(path) has other extended attributes"
         }
@@ -121,6 +125,17 @@ public struct TreeComparison {
         case .character, .block, .fifo, .socket, nil: break
         }
         return nil
+    }
+
+    /// Returns true if the times are equal, or if a table of contents has cut off or rounded the fraction of a second.
+    private func hasSameTime(_ mine: NodeAttributes, _ theirs: NodeAttributes) -> Bool {
+        if mine.modifiedSeconds == theirs.modifiedSeconds, mine.modifiedNanoseconds == theirs.modifiedNanoseconds {
+            return true
+        }
+        guard ignoresFractions, mine.modifiedNanoseconds == 0 else { return false }
+        // stargz-snapshotter's writer rounds, and so does ours.
+        return mine.modifiedSeconds == theirs.modifiedSeconds
+            || theirs.modifiedNanoseconds >= 500_000_000 && mine.modifiedSeconds == theirs.modifiedSeconds &+ 1
     }
 
     private func octal(_ attributes: NodeAttributes) -> String { String(attributes.mode, radix: 8) }

@@ -113,6 +113,9 @@ private struct TreeVerifier {
     }
 
     private func readXattrs(_ inode: UInt64) throws(LayerIndexError) {
+        if !tree.hasExtendedAttributes, try tree.inode(inode).xattrSize > 0 {
+            throw TreeImage.corrupt("extended attributes in a tree that is marked as one without")
+        }
         try tree.forEachExtendedAttribute(inode) { _, _ in true }
     }
 }

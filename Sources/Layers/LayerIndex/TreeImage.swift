@@ -199,7 +199,7 @@ public final class TreeImage: Sendable {
     }
 
     /// The size in bytes of the longest link target: Linux's `PATH_MAX` without the final NUL.
-    public static let longestLink = 4095
+    public static let longestLink = IndexLimits.linkLength
 
     /// Calls `body` with the target of a symbolic link and returns the result. The buffer points into the image.
     public func withSymbolicLink<Result>(

@@ -39,6 +39,8 @@ struct ChainRegister: Sendable {
         let key: LayerKey
         /// The layer's diff ID; `nil` if the layer is not verified.
         let diffID: Digest?
+        /// True if the layer is not what its blob contains. Nothing new may use it.
+        let isRefused: Bool
     }
 
     /// Returns the layers of the chain, bottom first. Blocks on the disk.
@@ -52,7 +54,8 @@ struct ChainRegister: Sendable {
             guard let content = try store.layer(layer.key) else {
                 throw FallbackReason(.storage, "the index of layer \(layer.key) is gone from the store")
             }
-            return Layer(key: layer.key, diffID: content.verifiedDiffID)
+            return Layer(
+                key: layer.key, diffID: content.verifiedDiffID, isRefused: try store.isRefused(layer.key))
         }
     }
 
@@ -80,7 +83,7 @@ struct ChainRegister: Sendable {
             guard try records.find(parent) != nil else { return nil }
             below = try layers(of: parent)
         }
-        return Self.chainID(of: below + [Layer(key: layer, diffID: diffID)])
+        return Self.chainID(of: below + [Layer(key: layer, diffID: diffID, isRefused: false)])
     }
 
     /// Returns true if this node has everything that mounting the chain needs.

@@ -68,7 +68,7 @@ public struct ImageParts: Sendable {
             engine: engine, predictor: predictor, store: store, logger: logger)
         let register = ChainRegister(records: chainRecords, store: store, workers: workers)
         let finder = containerd.map {
-            LocationFinder(containerd: $0, records: chainRecords, workers: workers, logger: logger)
+            LocationFinder(containerd: $0, registries: options.registries, logger: logger)
         }
         if let finder { engine.findLocations { await finder.locations(of: $0) } }
         let verifier =

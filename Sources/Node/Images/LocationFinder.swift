@@ -3,8 +3,6 @@ import ContainerRuntime
 import ContentStore
 import LayerIndex
 import Logging
-import NIOPosix
-import NodeDatabase
 import Registry
 
 /// The finder of further repositories of a layer's blob.
@@ -17,17 +15,16 @@ final class LocationFinder: Sendable {
     private static let maximumNamespaces = 64
 
     private let containerd: ContentClient
-    private let records: ChainRecords
-    private let workers: NIOThreadPool
+    private let registries: Set<String>?
     private let logger: Logger
     /// The containerd namespaces in which images were pulled or containers created. After a restart, those of CRI and
     /// of `ctr` are known.
     private let namespaces = Guarded<Set<String>>(["k8s.io", "default"])
 
-    init(containerd: ContentClient, records: ChainRecords, workers: NIOThreadPool, logger: Logger) {
+    /// - Parameter registries: the hosts of the registries from which layers are streamed; `nil` allows all.
+    init(containerd: ContentClient, registries: Set<String>?, logger: Logger) {
         self.containerd = containerd
-        self.records = records
-        self.workers = workers
+        self.registries = registries
         self.logger = logger
     }
 
@@ -37,8 +34,7 @@ final class LocationFinder: Sendable {
         namespaces.withLock { if $0.count < Self.maximumNamespaces { $0.insert(namespace) } }
     }
 
-    /// Returns the locations of the layer's blob in all repositories whose manifests containerd has, and records the
-    /// repositories.
+    /// Returns the locations of the layer's blob in all repositories whose manifests containerd has.
     func locations(of layer: StoredLayer) async -> [BlobLocation] {
         // A copy of the blob is only in the repository of its artifact.
         guard layer.chunks.blobDigest == layer.digest else { return [] }
@@ -52,11 +48,10 @@ final class LocationFinder: Sendable {
                     metadata: ["layer": "\(layer.digest)", "namespace": "\(namespace)", "error": "\(error)"])
             }
         }
-        let (key, found) = (layer.key, repositories)
-        try? await workers.runIfActive { [records] in
-            for repository in found { try records.add(repository, of: key) }
+        // Not recorded: a manifest that names a blob does not show that its repository holds it.
+        return repositories.filter { registries?.contains($0.host) ?? true }.map {
+            BlobLocation(repository: $0, digest: layer.digest)
         }
-        return found.map { BlobLocation(repository: $0, digest: layer.digest) }
     }
 
     private func repositories(of blob: Digest, _ namespace: String) async throws -> Set<Repository> {

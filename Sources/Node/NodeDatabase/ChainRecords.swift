@@ -68,15 +68,6 @@ public struct ChainRecords: Sendable {
         return chain
     }
 
-    /// Records a repository that contains the blob of `layer`. Does nothing if no chain contains the layer.
-    public func add(_ repository: Repository, of layer: LayerKey) throws(NodeDatabaseError) {
-        try state.write("recording a location of \(layer)") { database in
-            let isKnown = try Int.fetchOne(
-                database, sql: "SELECT 1 FROM chains WHERE layer = ? LIMIT 1", arguments: [layer.description])
-            if isKnown != nil { try Self.add(repository, of: layer.description, database) }
-        }
-    }
-
     private static func add(_ repository: Repository, of layer: String, _ database: Database) throws {
         let turn = try Int64.fetchOne(
             database, sql: "SELECT ifnull(max(turn), 0) + 1 FROM locations WHERE layer = ?", arguments: [layer])

@@ -46,7 +46,9 @@ extension SnapshotRecords {
             let ref = labels[SnapshotLabels.ref]
             let claim = ref.flatMap { Digest($0) }
             let statement = try database.cachedStatement(
-                sql: "SELECT \(Self.columns) FROM \(Self.tables) WHERE s.chain = ? AND s.parent IS ? AND s.claim IS ?")
+                sql:
+                    "SELECT \(Self.columns) FROM \(Self.tables) WHERE s.chain = ? AND s.parent IS ? AND s.claim IS ? LIMIT 1"
+            )
             let present = try Row.fetchOne(
                 statement, arguments: [identity.chain.description, below?.id, claim?.description]
             )
@@ -84,6 +86,11 @@ extension SnapshotRecords {
             var replaced = 0
             for layer in layers.reversed() {
                 guard let id = next else { break }
+                let isKnown = try Int.fetchOne(
+                    database, sql: "SELECT 1 FROM chains WHERE key = ?", arguments: [layer.chain.description])
+                guard isKnown != nil else {
+                    throw NodeDatabaseError(.failedPrecondition, "chain \(layer.chain) was deleted meanwhile")
+                }
                 try database.execute(
                     sql: "UPDATE snapshot SET chain = ?, layer = ? WHERE id = ? AND chain IS NOT NULL",
                     arguments: [layer.chain.description, layer.layer.description, id])

@@ -73,10 +73,11 @@ enum StateSchema {
                 sql: """
                     -- The label containerd.io/snapshot.ref at creation. The label itself may move to another snapshot.
                     ALTER TABLE snapshot ADD COLUMN claim TEXT;
-                    UPDATE snapshot SET claim = ref WHERE chain IS NOT NULL;
-                    DROP INDEX snapshot_chain;
-                    CREATE UNIQUE INDEX snapshot_chain ON snapshot (chain, ifnull(parent, 0), ifnull(claim, ''))
+                    -- A snapshot that has lost the label has a key that begins with the ID.
+                    UPDATE snapshot SET claim = coalesce(ref, CASE WHEN key GLOB 'sha256:*' THEN substr(key, 1, 71) END)
                         WHERE chain IS NOT NULL;
+                    DROP INDEX snapshot_chain;
+                    CREATE INDEX snapshot_chain ON snapshot (chain, parent, claim) WHERE chain IS NOT NULL;
                     """)
         }
         return migrator

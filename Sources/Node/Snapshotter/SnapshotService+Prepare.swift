@@ -68,14 +68,23 @@ extension SnapshotService {
         }
         // Nobody knows of the snapshot before this function returns, so it can be created meanwhile.
         async let admission = admit(key, on: record, entries)
-        let plan = try await place(key, on: parent, as: kind, labels, entries)
+        let placed: Result<MountPlan, any Error>
+        do {
+            placed = .success(try await place(key, on: parent, as: kind, labels, entries))
+        } catch {
+            // A chain with a refused layer is not mounted, but it may be rebuilt.
+            placed = .failure(error)
+        }
         let rebuilt: StackEntry
         do {
-            guard let chain = try await admission else { return plan }
-            try await quick.run { [records] in try records.remove(key: key) }
+            guard let chain = try await admission else { return try placed.get() }
+            if case .success = placed { try await quick.run { [records] in try records.remove(key: key) } }
             rebuilt = chain
         } catch {
-            try? await quick.run { [records] in try records.remove(key: key) }
+            // The caller may be gone, and this task canceled.
+            if case .success = placed {
+                await Task { [quick, records] in try? await quick.run { try records.remove(key: key) } }.value
+            }
             throw error
         }
         return try await place(key, on: parent, as: kind, labels, entries.dropLast() + [rebuilt])
@@ -118,7 +127,7 @@ extension SnapshotService {
             chain: chain, chainID: claim,
             topChainID: parent.remote == nil
                 ? (parent.labels[SnapshotLabels.ref] ?? name).flatMap { Digest($0) } : claim,
-            namespace: parts.count == 3 ? parts.first.map(String.init) : nil)
+            namespace: parts.count >= 3 ? parts.first.map(String.init) : nil)
         let layers: [RemoteIdentity]?
         do throws(FallbackReason) {
             layers = try await remote.admit(request)

@@ -134,7 +134,8 @@ public final class ArchiveCheck {
         guard size > 0 else { return }
         let own = try wrapping { () throws(LayerIndexError) -> Range<Int>? in
             if cuts == nil { cuts = try FileCuts(tree, chunks) }
-            guard let inode = try finder.inode(of: entry.path), try tree.attributes(inode).kind == .regular,
+            // A path that no longer leads anywhere belongs to a file that a later entry replaces.
+            guard let inode = try? finder.inode(of: entry.path), try tree.attributes(inode).kind == .regular,
                 let content = try tree.content(inode), content.range.count == size
             else { return nil }
             return chunks.chunks(overlapping: content.range)
@@ -214,6 +215,9 @@ public final class ArchiveCheck {
             var rest = count
             while rest > 0 {
                 let length = min(rest, nextLimit(index))
+                guard file[index].pieces.count <= chunks.chunkCount + 65_536 else {
+                    throw LayerFormatError(.limit, "a sparse file of more pieces than the index has chunks")
+                }
                 file[index].pieces.append((length, try digest(zeros: length), true))
                 rest -= length
             }

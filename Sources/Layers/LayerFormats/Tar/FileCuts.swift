@@ -72,10 +72,12 @@ struct FileCuts {
         return cuts
     }
 
-    /// Returns true if a file of this size has just these chunks.
+    /// Returns true if a file of this size has just these chunks. Looks only at the first ``maximumFiles`` files of the
+    /// size.
     func hasFile(ofSize size: UInt64, _ digests: [Digest]) -> Bool {
-        files[first(ofSize: size)...].prefix { $0.size == size }.contains { file in
-            file.chunks.count == digests.count && zip(file.chunks, digests).allSatisfy { table.chunk($0).digest == $1 }
+        files[first(ofSize: size)...].prefix(Self.maximumFiles).contains { file in
+            file.size == size && file.chunks.count == digests.count
+                && zip(file.chunks, digests).allSatisfy { table.chunk($0).digest == $1 }
         }
     }
 

@@ -50,24 +50,24 @@ struct ChainAdmission: Sendable {
         guard let claims, let namespace = request.namespace, let top = request.topChainID else {
             return isRight == false ? .wrong([]) : .admitted
         }
-        let images: [ImageClaim]
+        let (images, isComplete): ([ImageClaim], Bool)
         do {
-            images = try await claims.images(claiming: top, namespace: namespace)
+            (images, isComplete) = try await claims.images(claiming: top, namespace: namespace)
         } catch {
             throw FallbackReason(.busy, "containerd does not tell which images claim chain \(top): \(error)")
         }
         if isRight == false { return .wrong(images) }
-        guard let image = images.first else {
+        if images.isEmpty, isComplete {
             logger.warning(
                 "no image in containerd claims the chain of a new container: set containerd.snapshotter to the name in [proxy_plugins.<name>]",
                 metadata: ["chain_id": "\(top)", "snapshotter": "\(claims.snapshotter)"])
             return .admitted
         }
-        if images.allSatisfy({ isNamed(stack, by: $0) }) { return .admitted }
+        if isComplete, images.allSatisfy({ isNamed(stack, by: $0) }) { return .admitted }
         logger.notice(
             "images claim the same chain with different layers: verifying the layers first",
             metadata: ["chain_id": "\(top)", "images": "\(images.map(\.manifest))"])
-        guard let chainID = request.chainID ?? image.chainID(of: stack.count) else { return .wrong(images) }
+        guard let chainID = request.chainID ?? images.first?.chainID(of: stack.count) else { return .wrong(images) }
         return try await isVerified(request.chain, as: chainID) ? .admitted : .wrong(images)
     }
 
@@ -90,9 +90,10 @@ struct ChainAdmission: Sendable {
         }
     }
 
-    /// Returns true if the chain has the ID `chainID`, false if it has another ID, and `nil` if not all of its layers
-    /// are verified, or if `chainID` is `nil`.
+    /// Returns true if the chain has the ID `chainID`, false if it has another ID or a refused layer, and `nil` if not
+    /// all of its layers are verified, or if `chainID` is `nil`.
     private static func isRight(_ stack: [ChainRegister.Layer], _ chainID: Digest?) -> Bool? {
+        if stack.contains(where: \.isRefused) { return false }
         guard let chainID else { return nil }
         return ChainRegister.chainID(of: stack).map { $0 == chainID }
     }

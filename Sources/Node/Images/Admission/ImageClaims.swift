@@ -32,8 +32,11 @@ struct ImageClaim: Sendable, Hashable {
         switch key.pin {
         case .tableOfContents(let digest, let size): return formats.pin(of: layer) == digest && layer.size == size
         case .index(_, let repository), .unverified(let repository):
-            return repositories.contains { "\($0)" == repository }
-        case .inherited: return false
+
+            // The label names every repository of the manifest. With more than one, it is not known whose image runs.
+            return !repositories.isEmpty && repositories.allSatisfy { "\($0)" == repository }
+        // From a time before pins: the manifest names the blob, and no other layer of the blob is stored.
+        case .inherited: return true
         }
     }
 }
@@ -58,29 +61,48 @@ final class ImageClaims: Sendable {
     }
 
     /// Returns the images in `namespace` whose top chain has the ID `chainID`.
-    func images(claiming chainID: Digest, namespace: String) async throws(ContainerRuntimeError) -> [ImageClaim] {
+    ///
+    /// `isComplete` is false if there are more images than the limit, or if a document of one cannot be read. Nobody
+    /// then knows what those images name.
+    func images(
+        claiming chainID: Digest, namespace: String
+    ) async throws(ContainerRuntimeError) -> (images: [ImageClaim], isComplete: Bool) {
         try await containerd.connected(namespace: namespace) { session in
             var claims: [ImageClaim] = []
-            let configurations = try await session.blobs(
-                withLabel: "containerd.io/gc.ref.snapshot.\(self.snapshotter)", value: chainID.description,
-                limit: Self.maximumImages)
-            for blob in configurations {
-                let configuration = try await self.documents.configuration(blob.digest) {
-                    try await session.blob(blob.digest, maximumSize: RegistryClient.maximumConfigSize)
-                }
-                guard let configuration, configuration.chainID == chainID else { continue }
-                let manifests = try await session.blobs(
-                    withLabel: "containerd.io/gc.ref.content.config", value: blob.digest.description,
+            var isComplete = true
+            do throws(ContainerRuntimeError) {
+                let configurations = try await session.blobs(
+                    withLabel: "containerd.io/gc.ref.snapshot.\(self.snapshotter)", value: chainID.description,
                     limit: Self.maximumImages)
-                for blob in manifests {
-                    let manifest = try await self.documents.manifest(blob.digest) {
-                        try await session.blob(blob.digest, maximumSize: ManifestDocument.maximumSize)
+                for blob in configurations {
+                    let configuration = try await self.documents.configuration(blob.digest) {
+                        () async throws(ContainerRuntimeError) in
+                        try await session.blob(blob.digest, maximumSize: RegistryClient.maximumConfigSize)
                     }
-                    guard let manifest, manifest.layers.count == configuration.diffIDs.count else { continue }
-                    claims.append(ImageClaim(manifest, configuration, repositories: blob.repositories))
+                    guard let configuration, configuration.chainID == chainID else {
+                        isComplete = false
+                        continue
+                    }
+                    let manifests = try await session.blobs(
+                        withLabel: "containerd.io/gc.ref.content.config", value: blob.digest.description,
+                        limit: Self.maximumImages)
+                    for blob in manifests {
+                        let manifest = try await self.documents.manifest(blob.digest) {
+                            () async throws(ContainerRuntimeError) in
+                            try await session.blob(blob.digest, maximumSize: ManifestDocument.maximumSize)
+                        }
+                        guard let manifest, manifest.layers.count == configuration.diffIDs.count else {
+                            isComplete = false
+                            continue
+                        }
+                        claims.append(ImageClaim(manifest, configuration, repositories: blob.repositories))
+                    }
                 }
+            } catch {
+                guard error.code == .badContent else { throw error }
+                isComplete = false
             }
-            return claims
+            return (claims, isComplete)
         }
     }
 }

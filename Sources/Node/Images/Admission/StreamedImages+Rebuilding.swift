@@ -15,17 +15,24 @@ extension StreamedImages {
         _ request: AdmissionRequest, from images: [ImageClaim]
     ) async throws(FallbackReason) -> [RemoteIdentity] {
         let count = try await admission.depth(of: request.chain)
+        var unverified: FallbackReason?
         for image in images {
             guard let chainID = image.chainID(of: count), request.chainID == nil || request.chainID == chainID else {
                 continue
             }
             for repository in image.repositories.sorted(by: { "\($0)" < "\($1)" }) {
                 guard let layers = await layers(of: image, in: repository, count: count, request.namespace),
-                    let top = layers.last, try await admission.isVerified(top.chain, as: chainID)
+                    let top = layers.last
                 else { continue }
-                return layers
+                do throws(FallbackReason) {
+                    if try await admission.isVerified(top.chain, as: chainID) { return layers }
+                } catch {
+                    // An image that cannot be verified must not keep the others from it.
+                    unverified = error
+                }
             }
         }
+        if let unverified { throw unverified }
         throw FallbackReason(
             .imageMismatch,
             "another image claimed this chain ID for its own layers, and no image with the right layers can be streamed: remove the images with this chain ID and pull again"

@@ -25,7 +25,9 @@ struct BlobPossession: Sendable {
     /// - Throws: a ``FallbackReason`` if the repository does not return the right bytes.
     func check(_ layer: StoredLayer, in repository: Repository) async throws(FallbackReason) {
         let count = layer.chunks.extentCount
-        guard count > 0 else { return try await checkExistence(layer, in: repository) }
+        guard count > 0, !layer.chunks.extent(0).blob.isEmpty else {
+            return try await checkExistence(layer, in: repository)
+        }
         let extents = Set((0..<Self.extentCount).map { _ in Int.random(in: 0..<count) })
         do {
             try await withThrowingTaskGroup { group in
@@ -88,14 +90,16 @@ struct BlobPossession: Sendable {
 
         mutating func push(_ bytes: UnsafeRawBufferPointer) throws {
             guard !isWrong, !rest.isEmpty else { return }
-            var pieces: [[UInt8]] = []
+            let decoder = decoder
             do throws(LayerFormatError) {
-                try decoder.push(bytes) { (made) throws(LayerFormatError) in pieces.append(Array(made)) }
+                try decoder.push(bytes) { (made) throws(LayerFormatError) in
+                    take(made)
+                    // A few bytes may decode to very many.
+                    if isWrong || rest.isEmpty { throw LayerFormatError(.badResponse, "no more is needed") }
+                }
             } catch {
-                isWrong = true
-                return
+                if !rest.isEmpty { isWrong = true }
             }
-            for piece in pieces { piece.withUnsafeBytes { take($0) } }
         }
 
         private mutating func take(_ bytes: UnsafeRawBufferPointer) {

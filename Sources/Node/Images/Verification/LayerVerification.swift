@@ -107,8 +107,8 @@ package struct LayerVerification: Sendable {
                 finding.withLock { $0 = found }
             }
             if let error = failure.withLock({ $0 }) {
-                // That the check does not support the archive is no finding about the index.
-                if error.code == .unsupported { throw error }
+                // That the check does not support the archive, or is not allowed to, is no finding about the index.
+                if error.code == .unsupported || error.code == .limit { throw error }
                 return .refused("its archive cannot be read: \(error)")
             }
             guard let found = finding.withLock({ $0 }) else { return .refused("its archive cannot be read") }

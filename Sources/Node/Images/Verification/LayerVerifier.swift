@@ -18,6 +18,8 @@ final class LayerVerifier: Sendable {
     private static let firstPause = Duration.seconds(60)
     /// The time between looks at mounted layers that are not verified.
     private static let interval = Duration.seconds(60)
+    /// The maximum time of one attempt.
+    private static let longest = Duration.seconds(1800)
     /// The maximum number of attempts until the layer's image is mounted again.
     private static let maximumAttempts = 8
 
@@ -125,7 +127,11 @@ final class LayerVerifier: Sendable {
                 let next = attempt < Self.maximumAttempts ? pause : nil
                 guard let isDecided = await self?.attempt(key, number: attempt, next: next) else { return }
                 if isDecided { break }
-                if next != nil, (try? await clock.sleep(for: pause)) == nil { break }
+                guard next != nil else { break }
+                // An urgent request ends the pause.
+                let isNow = OneShot<Void>()
+                self?.underWay.withLock { $0[key] = isNow }
+                if case .cancelled = await isNow.wait(atMost: pause, clock: clock) { break }
                 pause *= 2
             }
             self?.underWay.withLock { $0[key] = nil }
@@ -137,7 +143,10 @@ final class LayerVerifier: Sendable {
     /// - Parameter next: the pause before the next attempt; `nil` if there is none.
     private func attempt(_ key: LayerKey, number: Int, next: Duration?) async -> Bool {
         do {
-            try await turn.withPermit { try await verify(key) }
+            try await turn.withPermit {
+                // A registry that sends its bytes drop by drop must not keep all other layers waiting.
+                try await withTimeout(Self.longest) { try await self.verify(key) }
+            }
             return true
         } catch {
             counters.failed.add()
