@@ -50,7 +50,11 @@ struct ChainRegister: Sendable {
         guard let found = try records.find(chain) else {
             throw FallbackReason(.mount, "chain \(chain) is not known on this node")
         }
-        return try found.layers.map { layer in
+        return try layers(of: found)
+    }
+
+    private func layers(of record: ChainRecord) throws -> [Layer] {
+        try record.layers.map { layer in
             guard let content = try store.layer(layer.key) else {
                 throw FallbackReason(.storage, "the index of layer \(layer.key) is gone from the store")
             }
@@ -78,12 +82,10 @@ struct ChainRegister: Sendable {
     private func trueChainID(of layer: LayerKey, on parent: ChainKey?) throws -> Digest? {
         // Most layers are not verified when they are prepared, and then the chain need not be read.
         guard let diffID = try store.layer(layer)?.verifiedDiffID else { return nil }
-        var below: [Layer] = []
-        if let parent {
-            guard try records.find(parent) != nil else { return nil }
-            below = try layers(of: parent)
-        }
-        return Self.chainID(of: below + [Layer(key: layer, diffID: diffID, isRefused: false)])
+        let top = Layer(key: layer, diffID: diffID, isRefused: false)
+        guard let parent else { return Self.chainID(of: [top]) }
+        guard let below = try records.find(parent) else { return nil }
+        return Self.chainID(of: try layers(of: below) + [top])
     }
 
     /// Returns true if this node has everything that mounting the chain needs.
