@@ -34,6 +34,12 @@ struct ReferenceError: Error {}
 /// A layer as containerd would unpack it, or a chain as overlayfs would show it.
 struct ReferenceTree {
     var root = ReferenceNode(.directory)
+    /// The entries of directories, whose times are set again in the end.
+    private var directories: [LayerEntry] = []
+
+    init(root: ReferenceNode = ReferenceNode(.directory)) {
+        self.root = root
+    }
 
     static func clean(_ path: [UInt8]) -> [[UInt8]] {
         var names: [[UInt8]] = []
@@ -49,6 +55,7 @@ struct ReferenceTree {
         guard let name = names.popLast() else { return }
         let isOpaque = name == Array(".wh..wh..opq".utf8)
         let parent = try directory(names)
+        if entry.kind == .directory { directories.append(entry) }
         if isOpaque {
             parent.hidesLower = true
         } else if name.starts(with: ".wh.".utf8) {
@@ -139,13 +146,18 @@ struct ReferenceTree {
         return node
     }
 
+    private func setTime(_ node: ReferenceNode, _ entry: LayerEntry) {
+        let seconds = entry.attributes.modifiedSeconds
+        node.attributes.modifiedSeconds = max(0, seconds)
+        node.attributes.modifiedNanoseconds = seconds < 0 ? 0 : entry.attributes.modifiedNanoseconds
+    }
+
     private func setAttributes(_ node: ReferenceNode, _ entry: LayerEntry) {
-        let (mode, seconds) = (entry.attributes.mode & 0o7777, entry.attributes.modifiedSeconds)
+        let mode = entry.attributes.mode & 0o7777
         node.attributes.mode = node.kind.modeBits | (node.kind == .symlink ? 0o777 : mode)
         node.attributes.uid = entry.attributes.uid
         node.attributes.gid = entry.attributes.gid
-        node.attributes.modifiedSeconds = max(0, seconds)
-        node.attributes.modifiedNanoseconds = seconds < 0 ? 0 : entry.attributes.modifiedNanoseconds
+        setTime(node, entry)
         for (name, value) in entry.xattrs {
             if name.starts(with: "trusted.".utf8) { continue }
             if name.starts(with: "user.".utf8), node.kind != .regular, node.kind != .directory { continue }
@@ -184,6 +196,11 @@ struct ReferenceTree {
     /// Resolves the hard links of a layer and writes its marks.
     mutating func settle() throws {
         try resolve(root)
+        for entry in directories {
+            let path = try? resolve(Self.clean(entry.path))
+            let node = path?.reduce(root) { $0?.children[$1] }
+            if let node { setTime(node, entry) }
+        }
         mark(root)
     }
 

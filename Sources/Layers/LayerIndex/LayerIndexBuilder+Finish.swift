@@ -10,6 +10,7 @@ extension LayerIndexBuilder {
         markDead()
         try resolveHardLinks()
         promoteLinks()
+        setDirectoryTimesAgain()
         try settle()
         let content = try layOutContent()
         table = NameTable()

@@ -34,9 +34,13 @@ public struct LayerIndexBuilder: ~Copyable {
     var extents: [ExtentRecord] = []
     var pieces: [PieceRecord] = []
     var hardLinks: [UInt32] = []
+    /// The entries of directories, in the order of the archive.
+    var directoryEntries: [DirectoryEntry] = []
+    /// True if the parent directory of the current entry lies behind a symbolic link.
+    var isBehindLinks = false
     /// The total ``RootPath/work`` of all paths that were resolved so far.
     private var followedBytes: UInt64 = 0
-    private var path: EntryPath
+    var path: EntryPath
     /// A cache of the directories of the previous path, from the top down. Most entries are in the same directory as
     /// the entry before them.
     private var trail: [UInt32] = []
@@ -126,7 +130,9 @@ public struct LayerIndexBuilder: ~Copyable {
         let name = UnsafeRawBufferPointer(rebasing: bytes[last])
         guard name.starts(with: EntryPath.whiteoutPrefix) else {
             let node = try place(name, in: try parentDirectory(bytes), isDirectory: entry.kind == .directory)
-            return try fill(node, from: entry)
+            try fill(node, from: entry)
+            if entry.kind == .directory { try note(directory: node, at: bytes) }
+            return
         }
         if name.elementsEqual(Self.opaqueMarker) {
             let parent = try parentDirectory(bytes)
@@ -143,6 +149,7 @@ public struct LayerIndexBuilder: ~Copyable {
     /// Returns the parent directory of the path in `bytes`, which ``path`` has cleaned. Creates missing directories.
     private mutating func parentDirectory(_ bytes: UnsafeRawBufferPointer) throws(LayerIndexError) -> UInt32 {
         var node: UInt32 = 0
+        isBehindLinks = false
         for depth in 0..<(path.names.count - 1) {
             let name = UnsafeRawBufferPointer(rebasing: bytes[path.names[depth]])
             if depth < trail.count, arena.name(of: trail[depth], equals: name) {
@@ -152,6 +159,7 @@ public struct LayerIndexBuilder: ~Copyable {
             trail.removeSubrange(min(depth, trail.count)...)
             if let found = lookup(name, in: node), arena.linkTarget(of: found) != nil {
                 // A later entry may replace the link, so the result is not kept.
+                isBehindLinks = true
                 return try parentBehindLinks(path.names.dropLast().map { Array(bytes[$0]) })
             }
             node = try directory(name, in: node)
