@@ -1,4 +1,5 @@
 import Base
+import ContentStore
 import Daemon
 import Logging
 import Testing
@@ -33,6 +34,11 @@ struct DaemonConfigurationTests {
                 background_fill_disk_percent = 60
                 predict = false
                 artifacts = false
+                [cache]
+                quota = 20_000
+                evict_disk_percent = 70
+                full_disk_percent = 85
+                memory = 16
                 [registry]
                 connections = 4
                 background_requests = 2
@@ -52,7 +58,11 @@ struct DaemonConfigurationTests {
         #expect(!configuration.readsAhead)
         #expect(!configuration.fillsInBackground)
         #expect(configuration.fillRate == 20)
-        #expect(configuration.fillDiskPercent == 60)
+        #expect(configuration.spaceLimits.quota == 20_000_000_000)
+        #expect(configuration.spaceLimits.fillPercent == 60)
+        #expect(configuration.spaceLimits.evictPercent == 70)
+        #expect(configuration.spaceLimits.fullPercent == 85)
+        #expect(configuration.cacheMemory == 16)
         #expect(!configuration.predicts)
         #expect(!configuration.usesArtifacts)
         #expect(configuration.registryConnections == 4)

@@ -12,7 +12,7 @@ import Testing
 
 /// Tests that need root, because they mount a file system that is too small.
 @Suite(.timeLimit(.minutes(1))) struct PrivilegedFullDiskTests {
-    @Test func failsWithAReasonOnAFullDisk() async throws {
+    @Test("serves readers from memory on a full disk") func servesFromMemory() async throws {
         let logger = Logger.silent
         try await withTemporaryDirectory(in: "/var/tmp") { root in
             try Sys.mount("tmpfs", on: root, type: "tmpfs", options: "size=600k")
@@ -29,21 +29,19 @@ import Testing
                 let layer = try store.install(fixture.key, index: fixture.index())
                 engine.attach(layer, locations: [registry.location(fixture.digest)])
                 var stored = 0
-                var reasons: [String] = []
                 for chunk in 0..<32 {
-                    let outcome = await engine.fetch(layer, chunk..<chunk + 1)
-                    if outcome == .available {
-                        stored += 1
-                        #expect(try layer.bytes(ofChunk: chunk) == Array(bytes[chunk << 17..<(chunk + 1) << 17]))
-                    } else {
-                        #expect(!layer.isPresent(chunk))
-                        reasons.append(outcome.failure ?? "")
+                    #expect(await engine.fetch(layer, chunk..<chunk + 1) == .available)
+                    var read = [UInt8](repeating: 0, count: 128 << 10)
+                    let missing = try read.withUnsafeMutableBytes {
+                        try layer.read(chunk..<chunk + 1, at: UInt64(chunk) << 17, into: $0)
                     }
+                    #expect(missing == nil)
+                    #expect(read == Array(bytes[chunk << 17..<(chunk + 1) << 17]))
+                    if layer.isPresent(chunk) { stored += 1 }
                 }
                 #expect(stored > 0)
-                #expect(!reasons.isEmpty)
-                #expect(reasons.allSatisfy { $0.contains("cannot store") })
-                #expect(engine.snapshot().storeFailures == UInt64(reasons.count))
+                #expect(stored < 32)
+                #expect(engine.snapshot().storeFailures == UInt64(32 - stored))
                 await engine.shutdown()
             }
             await client.shutdown()

@@ -64,7 +64,7 @@ extension StreamingConfiguration {
 /// Runs `body` with a registry, a store and an engine, and always shuts them down.
 func withBench(
     _ configuration: StreamingConfiguration = .plain, registry behaviour: Behaviour = Behaviour(),
-    _ body: (Bench) async throws -> Void
+    store options: ContentStore.Options = ContentStore.Options(), _ body: (Bench) async throws -> Void
 ) async throws {
     let logger = Logger.silent
     try await withTemporaryDirectory(in: "/var/tmp") { root in
@@ -72,7 +72,7 @@ func withBench(
         registryConfiguration.retry.baseDelay = .milliseconds(1)
         let client = RegistryClient(registryConfiguration, logger: logger)
         try await TestRegistry.withRegistry(behaviour) { registry in
-            let store = try ContentStore(root: root)
+            let store = try ContentStore(root: root, options: options)
             let engine = try StreamingEngine(registry: client, configuration: configuration, logger: logger)
             let result: Result<Void, any Error>
             do {

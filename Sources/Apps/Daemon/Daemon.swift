@@ -70,7 +70,9 @@ struct Daemon: Sendable {
             store: store, fileSystem: fileSystem, engine: engine, predictor: predictor, state: state,
             workers: workers, background: background, mountPoint: mount.mountPoint, logger: logger
         ).images(options)
-        page.addSource { registry.metrics + engine.snapshot().metrics + mount.metrics + images.metrics }
+        page.addSource {
+            registry.metrics + engine.snapshot().metrics + mount.metrics + images.metrics + store.metrics
+        }
         if let predictor { page.addSource { predictor.statistics.metrics } }
 
         let notifier = SystemdNotifier(path: Self.environment("NOTIFY_SOCKET"), logger: logger)
@@ -80,9 +82,7 @@ struct Daemon: Sendable {
                 service: StoreService(
                     store: store, engine: engine, registry: registry, pools: [background, workers], logger: logger)),
             .init(service: mount),
-            .init(
-                service: FillReserveService(
-                    engine: engine, root: root, limit: configuration.fillDiskPercent, workers: workers, logger: logger)),
+            .init(service: SpaceService(keeper: try keepSpace(store, engine, logger), workers: workers)),
         ]
         if let admin = configuration.adminAddress {
             let directory = String(admin.prefix(upTo: admin.lastSlash))
@@ -148,6 +148,8 @@ struct Daemon: Sendable {
 
     private func openStore(_ logger: Logger) throws(StartupError) -> ContentStore {
         var options = ContentStore.Options()
+        options.limits = configuration.spaceLimits
+        options.unstoredBytes = configuration.cacheMemory << 20
         options.report = { found in
             logger.warning(
                 "set aside and will be rebuilt",
@@ -160,6 +162,21 @@ struct Daemon: Sendable {
             case .locked: throw StartupError(.alreadyRunning, error.description)
             default: throw StartupError(.unusableDirectory, error.description)
             }
+        }
+    }
+
+    /// Starts the thread that keeps the store within its limits and stops background fill in time.
+    private func keepSpace(
+        _ store: ContentStore, _ engine: StreamingEngine, _ logger: Logger
+    ) throws(StartupError) -> SpaceKeeper {
+        let log = SpaceLog(limits: configuration.spaceLimits, root: configuration.root, logger: logger)
+        do throws(Errno) {
+            return try SpaceKeeper(store) { state in
+                engine.allowFill(state.isFillAllowed)
+                log.note(state)
+            }
+        } catch {
+            throw StartupError(.unexpected, "cannot start the thread that keeps the cache within its limits: \(error)")
         }
     }
 

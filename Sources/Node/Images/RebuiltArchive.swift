@@ -168,7 +168,14 @@ struct RebuiltArchive: Sendable {
             guard !chunk.isZeros, chunk.innerOffset >= position else { continue }
             try gap(Int(chunk.innerOffset - position))
             let bytes = try [UInt8](unsafeUninitializedCapacity: Int(chunk.content.count)) { buffer, count in
-                count = try content.read(at: chunk.content.offset, into: UnsafeMutableRawBufferPointer(buffer))
+                let target = UnsafeMutableRawBufferPointer(
+                    rebasing: UnsafeMutableRawBufferPointer(buffer)[..<Int(chunk.content.count)])
+                let missing = try content.read(
+                    index..<index + 1, at: chunk.content.offset, into: target, isUse: false)
+                guard missing == nil else {
+                    throw ContentStoreError(.damaged, "chunk \(index) was evicted during the verification")
+                }
+                count = target.count
             }
             try bytes.withUnsafeBytes { try check.push($0) }
             position = chunk.innerOffset + chunk.content.count

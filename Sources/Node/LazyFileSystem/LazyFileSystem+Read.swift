@@ -86,44 +86,23 @@ extension LazyFileSystem {
     ) -> ReadResult {
         let content = layer.content
         let chunks = content.chunks.chunks(overlapping: range)
-        if let first = content.missing(in: chunks) {
-            return .missing(
-                Miss(
-                    layer: content, chunks: first..<chunks.upperBound,
-                    afterReadError: previous?.afterReadError ?? false))
-        }
-        do {
-            try fill(buffer, from: content, at: range.offset)
+        do throws(ContentStoreError) {
+            if let missing = try content.read(chunks, at: range.offset, into: buffer) {
+                return .missing(
+                    Miss(layer: content, chunks: missing, afterReadError: previous?.afterReadError ?? false))
+            }
         } catch {
             // Fetching again helps only if the disk lost the bytes. Try it only once.
-            guard (error.cause as? ContentStoreError)?.code == .damaged, previous?.afterReadError != true else {
-                return .failed(error)
+            guard error.code == .damaged, previous?.afterReadError != true else {
+                return .failed(
+                    LazyFileSystemError(
+                        .unreadable, "failed to read the content of layer \(content.digest)", cause: error))
             }
             let lost = drop(chunks, of: content, buffer: buffer)
             return .missing(Miss(layer: content, chunks: lost, afterReadError: true))
         }
         if layer.changes(chunks, file: file) { source.noteRead(content, chunks: chunks) }
         return .bytes(buffer.count)
-    }
-
-    private func fill(
-        _ buffer: UnsafeMutableRawBufferPointer, from content: StoredLayer, at offset: UInt64
-    ) throws(LazyFileSystemError) {
-        var filled = 0
-        while filled < buffer.count {
-            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
-            let count: Int
-            do {
-                count = try content.read(at: offset + UInt64(filled), into: rest)
-            } catch {
-                throw LazyFileSystemError(
-                    .unreadable, "failed to read the content of layer \(content.digest)", cause: error)
-            }
-            guard count > 0 else {
-                throw LazyFileSystemError(.unreadable, "the content file of layer \(content.digest) is too short")
-            }
-            filled += count
-        }
     }
 
     /// Removes the damaged chunks from the store after a failed read of `chunks`, so that they are fetched again. Tests
@@ -148,7 +127,7 @@ extension LazyFileSystem {
         while offset < range.end {
             let count = Int(min(range.end - offset, UInt64(buffer.count)))
             let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
-            guard (try? fill(part, from: content, at: offset)) != nil else { return false }
+            guard (try? content.read(at: offset, into: part)) == count else { return false }
             offset += UInt64(count)
         }
         return true

@@ -25,6 +25,9 @@ extension ContentStore {
     ///
     /// - Throws: `.badIndex` if `tree` cannot be read back; `.noSpace`, `.readOnly`, `.io`.
     public func installChain(_ key: ChainKey, tree: [UInt8]) throws(ContentStoreError) -> TreeImage {
+        // A container waits for this tree, and the space was taken when the layers were installed
+        // (``install(_:index:)``).
+        try? makeRoom(for: UInt64(tree.count), "the tree of chain \(key)")
         let chain = try chains.value(key.id) { () throws(ContentStoreError) in
             if let chain = try openChain(key) { return chain }
             try installNew(at: chainDirectory(key)) { (directory) throws(ContentStoreError) in
@@ -56,7 +59,11 @@ extension ContentStore {
 
     /// Removes the tree of the chain `key`, if there is one. Code that has the tree open can still use it.
     public func removeChain(_ key: ChainKey) throws(ContentStoreError) {
-        try chains.removing(key.id) { (_) throws(ContentStoreError) in try remove(chainDirectory(key)) }
+        try chains.removing(key.id) { (_) throws(ContentStoreError) in
+            let size = try usage(key.id, in: "chains", isOpen: false)?.allocatedBytes ?? 0
+            try remove(chainDirectory(key))
+            space.free(size)
+        }
     }
 
     private func openChain(_ key: ChainKey) throws(ContentStoreError) -> TreeImage? {

@@ -38,7 +38,9 @@ extension ContentStore {
     public func removeLayer(_ key: LayerKey) throws(ContentStoreError) {
         try layers.removing(key.id) { (layer) throws(ContentStoreError) in
             guard layer == nil else { throw ContentStoreError(.inUse, "layer \(key) is in use") }
+            let size = try usage(key.id, in: "layers", isOpen: false)?.allocatedBytes ?? 0
             try remove(layerDirectory(key))
+            space.free(size)
             keys.withLock { keys in
                 keys[key.blob]?.remove(key)
                 if keys[key.blob]?.isEmpty == true { keys[key.blob] = nil }
@@ -85,7 +87,7 @@ extension ContentStore {
         return usages
     }
 
-    private func usage(_ id: Digest, in part: String, isOpen: Bool) throws(ContentStoreError) -> Usage? {
+    func usage(_ id: Digest, in part: String, isOpen: Bool) throws(ContentStoreError) -> Usage? {
         let directory = "\(root)/\(part)/\(id.hex)"
         do throws(Errno) {
             var sum = try Sys.lstat(directory).allocatedBytes

@@ -1,4 +1,5 @@
 public import Base
+import Concurrency
 public import LayerIndex
 import Linux
 import SystemPackage
@@ -37,6 +38,10 @@ public final class ContentStore: Sendable {
         /// The identifier of the machine's current boot; `nil` to ask the kernel. Tests set another identifier to
         /// simulate a crash of the machine.
         public var bootIdentifier: String?
+        /// The limits of the store's space; `nil` for none. ``SpaceKeeper`` keeps the store within them.
+        public var limits: SpaceLimits?
+        /// The maximum size in bytes of the chunks that the store keeps in memory because the disk did not take them.
+        public var unstoredBytes = 64 << 20
         /// The callback for reports of unusable files and directories. It runs on the thread that found the file or
         /// directory.
         public var report: @Sendable (QuarantinedFile) -> Void = { _ in }
@@ -56,6 +61,14 @@ public final class ContentStore: Sendable {
     /// The keys of the layers on the disk, by blob.
     let keys = Guarded<[Digest: Set<LayerKey>]>([:])
     let chains = OpenObjects<TreeImage>()
+    let space = CacheSpace()
+    let unstored: UnstoredChunks
+    let policy: Guarded<SpacePolicy?>
+    /// The lock for evictions, and for the decisions before and after them.
+    let evictionLock = BlockingLock()
+    let measured: Guarded<SpaceMeasurement>
+    let evictions = Counter()
+    let evictedBytes = Counter()
 
     /// Locks `root`, checks its file system, and removes leftovers of a crash. Creates `root` if it is missing.
     ///
@@ -72,6 +85,9 @@ public final class ContentStore: Sendable {
             throw ContentStoreError(.outOfRange, "a boot identifier has 36 characters: \(boot)")
         }
         self.boot = boot
+        unstored = UnstoredChunks(limit: options.unstoredBytes)
+        policy = Guarded(options.limits.map(SpacePolicy.init))
+        measured = Guarded(SpaceMeasurement(bytes: 0, mark: space.mark(), time: .now()))
         try ContentStoreError.wrapping("cannot make \(root)") { () throws(Errno) in try Sys.makeDirectories(root) }
         claim = try StoreLock(root: root)
         shelf = Quarantine(root: root, report: options.report)
@@ -115,6 +131,10 @@ public final class ContentStore: Sendable {
     public func install(
         _ key: LayerKey, index: LayerIndexBytes
     ) throws(ContentStoreError) -> StoredLayer {
+        // The layer also needs directories and small files, and its chain needs a merged tree of about the same size.
+        try makeRoom(
+            for: 2 * (UInt64(index.tree.count) + UInt64(index.chunks.count)) + 16 * CacheSpace.block,
+            "the index of layer \(key.blob)")
         let layer = try layers.value(key.id) { () throws(ContentStoreError) in
             if let layer = try openLayer(key) { return layer }
             try installNew(at: layerDirectory(key)) { (directory) throws(ContentStoreError) in
@@ -177,7 +197,8 @@ public final class ContentStore: Sendable {
     }
 
     private func opener(_ key: LayerKey, _ directory: String) -> LayerOpener {
-        LayerOpener(key: key, directory: directory, boot: boot, shelf: shelf, claim: claim)
+        LayerOpener(
+            key: key, directory: directory, boot: boot, shelf: shelf, claim: claim, space: space, unstored: unstored)
     }
 
     func layerDirectory(_ key: LayerKey) -> String { "\(root)/layers/\(key.id.hex)" }

@@ -27,6 +27,8 @@ struct LayerOpener {
     let boot: String
     let shelf: Quarantine
     let claim: StoreLock
+    let space: CacheSpace
+    let unstored: UnstoredChunks
 
     private var digest: Digest { key.blob }
     private var treePath: String { directory + "/tree.erofs" }
@@ -210,7 +212,7 @@ struct LayerOpener {
                 key: key, tree: index.tree, chunks: chunks, contentPath: contentPath, content: content,
                 presence: presence, words: loaded.words, slots: loaded.slots, isSaved: isSaved,
                 windows: try windows(chunks), gaps: diffID == nil ? gaps(chunks) : nil, diffID: diffID,
-                claim: claim)
+                claim: claim, space: space, unstored: unstored)
         } catch let error as Errno {
             // Treat an unreadable presence file like a missing one.
             if error == .ioError || error == .noData {
@@ -222,17 +224,17 @@ struct LayerOpener {
 
     private func windows(_ chunks: ChunkTable) throws(ContentStoreError) -> WindowsFile? {
         guard chunks.windows != nil else { return nil }
-        if let file = try? WindowsFile(path: windowsPath) { return file }
+        if let file = try? WindowsFile(path: windowsPath, space: space) { return file }
         try shelf.move(windowsPath, reason: "\(windowsPath) is not a file")
         return try ContentStoreError.wrapping("cannot make \(windowsPath)") { () throws(Errno) in
-            try WindowsFile(path: windowsPath)
+            try WindowsFile(path: windowsPath, space: space)
         }
     }
 
     /// Opens the log of gaps, the decoded bytes outside all chunks. Returns `nil` if the log cannot be opened. The
     /// verification of the layer then fetches the whole blob from the registry.
     private func gaps(_ chunks: ChunkTable) -> TarSplitLog? {
-        try? TarSplitLog(path: directory + "/gaps", extentCount: chunks.extentCount)
+        try? TarSplitLog(path: directory + "/gaps", extentCount: chunks.extentCount, space: space)
     }
 
     private static func clear(_ chunks: Range<Int>, in words: inout [UInt64]) {

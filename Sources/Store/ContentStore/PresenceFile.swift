@@ -28,12 +28,14 @@ import SystemPackage
 /// 4. **Opening after a crash of the machine.** The store first writes the trusted bits over the live area. Then it
 ///    writes the new boot ID into the session block. A process that dies between the two writes leaves the old boot ID.
 ///    The next opening then repeats both writes.
-/// 5. **Bytes that go away.** Somebody may shorten the content file. In the future, eviction will remove bytes, too.
-///    The bits of the affected chunks must be cleared in every trusted place: first in memory, then in the live area,
-///    then in *both* slots, durably. Only then may the store extend the file or punch a hole. ``retract(_:_:)`` clears
-///    the live area and the slots. A read that saw a bit set may still be running when the bit is cleared in memory.
-///    Eviction must also wait for the end of such reads. Dropping an unreadable chunk needs none of these steps: the
-///    chunk's range holds the right bytes or cannot be read.
+/// 5. **Bytes that go away.** Somebody may shorten the content file, and eviction removes bytes. The bits of the
+///    affected chunks must be cleared in every trusted place: first in memory, then in the live area, then in *both*
+///    slots, durably. Only then may the store extend the file or punch a hole. ``retract(_:_:)`` and
+///    ``writeBothSlots(_:_:)`` do so. A read that saw a bit set may still be running when the bit is cleared in memory,
+///    so eviction waits for the end of such reads before it punches the hole. A publication that began before the
+///    eviction could set a bit again, so eviction first waits for its end, and refuses later ones
+///    (``StoredLayer/evict(_:)``). Dropping an unreadable chunk needs none of these steps: the chunk's range holds the
+///    right bytes or cannot be read.
 /// 6. **Another file under the same name.** The header names the content file by inode number and birth time, and the
 ///    slots' checksum covers the header. If the content file was replaced, or the presence file comes from elsewhere,
 ///    no bit is trusted.
@@ -152,6 +154,11 @@ final class PresenceFile: Sendable {
     /// fails.
     func retract(_ words: [UInt64], _ slots: inout SlotState) throws(Errno) {
         try writeLive(words)
+        try writeBothSlots(words, &slots)
+    }
+
+    /// Writes `words` to both slots, so that no cleared bit can reappear after a crash of the machine.
+    func writeBothSlots(_ words: [UInt64], _ slots: inout SlotState) throws(Errno) {
         try writeSlot(words, &slots)
         try writeSlot(words, &slots)
     }

@@ -8,10 +8,10 @@ import SystemPackage
 /// One layer on this node: its tree, its chunk table, and the content fetched so far.
 ///
 /// The store opens a layer once, and all images that contain the layer share this object. The layer closes when its
-/// last user releases it. In memory, a layer costs one bit per chunk and nothing per file.
+/// last user releases it. In memory, a layer costs two bits per chunk and nothing per file.
 ///
-/// Methods may be called from any thread. ``isPresent(_:)`` and ``read(at:into:)`` take no lock, unless a read must
-/// repair a shortened content file.
+/// Methods may be called from any thread. ``isPresent(_:)`` and ``read(_:at:into:isUse:)`` of present chunks take no
+/// lock, unless a read must repair a shortened content file.
 ///
 /// The presence file keeps the presence bits on the disk. A *slot* is one of two places in this file for a checksummed
 /// copy of the bits. Such a copy survives a crash of the machine. ``PresenceFile`` explains why the bytes of a present
@@ -48,9 +48,20 @@ public final class StoredLayer: Sendable {
     private let losses = Atomic<UInt64>(0)
     /// True if a read found the content file too short. The file must be repaired before the next write.
     private let isShortened = Atomic<Bool>(false)
-    /// The lock for two operations: making the layer durable, and repairing a shortened content file.
-    private let durabilityLock = BlockingLock()
+    /// The lock for three operations: making the layer durable, evicting chunks, and repairing a shortened content
+    /// file.
+    let durabilityLock = BlockingLock()
     private let diffID: Guarded<Digest?>
+    /// The chunks that were read since ``evict(_:)`` last passed them.
+    private let reads: AtomicBits
+    /// The reads and publications that are running.
+    let operations = OperationBarrier()
+    /// The chunks that are being evicted now. They are not published meanwhile.
+    let evicting = Guarded<AtomicBits?>(nil)
+    /// The extent at which the next eviction begins.
+    let evictionHand = Guarded(0)
+    private let space: CacheSpace
+    private let unstored: UnstoredChunks
     private let durability: Guarded<Durability>
     /// The lock on the store. The reference keeps the store locked while this object can write to it.
     private let claim: StoreLock
@@ -79,6 +90,8 @@ public final class StoredLayer: Sendable {
         let gaps: TarSplitLog?
         let diffID: Digest?
         let claim: StoreLock
+        let space: CacheSpace
+        let unstored: UnstoredChunks
     }
 
     init(_ parts: consuming Parts) {
@@ -90,7 +103,10 @@ public final class StoredLayer: Sendable {
         windows = parts.windows
         gaps = parts.gaps
         claim = parts.claim
+        space = parts.space
+        unstored = parts.unstored
         diffID = Guarded(parts.diffID)
+        reads = AtomicBits(count: parts.chunks.chunkCount)
         bits = AtomicBits(count: parts.chunks.chunkCount, initial: parts.words)
         // `changes` starts at 0, so a `recorded` of 0 means saved. `changes` never reaches `.max`, which means unsaved.
         durability = Guarded(Durability(slots: parts.slots, recorded: parts.isSaved ? 0 : .max))
@@ -140,12 +156,72 @@ public final class StoredLayer: Sendable {
 
     // MARK: Bytes
 
-    /// Reads content from `contentOffset` on into `buffer`. The caller must have checked that the chunks are present.
+    /// Fills `buffer` with content from `contentOffset` on, if all of `chunks` are available: on the disk, or in memory
+    /// because the disk did not take them. The buffer must not reach beyond the last of `chunks`.
     ///
-    /// - Returns: the number of bytes read. It is less than the buffer's size only at the end of the content space.
+    /// - Parameter isUse: true if the read shows that the chunks are in use. Chunks in use are evicted last.
+    /// - Returns: `nil` if the buffer is filled. Otherwise the range from the first unavailable chunk to the last of
+    ///   `chunks`, and the buffer has no meaning.
     /// - Throws: `.damaged` if the disk cannot return present bytes; another code for any other failure. After
     ///   `.damaged`, call ``drop(_:)`` for the chunks and fetch them again.
     public func read(
+        _ chunks: Range<Int>, at contentOffset: UInt64, into buffer: UnsafeMutableRawBufferPointer,
+        isUse: Bool = true
+    ) throws(ContentStoreError) -> Range<Int>? {
+        // An eviction waits for reads that saw the bits of its chunks.
+        try operations.during { () throws(ContentStoreError) in
+            guard let first = bits.first(in: chunks, where: false) else {
+                if isUse { for chunk in chunks where !reads.contains(chunk) { _ = reads.set(chunk) } }
+                guard try read(at: contentOffset, into: buffer) == buffer.count else {
+                    throw ContentStoreError(.outOfRange, "\(digest) ends before \(contentOffset) + \(buffer.count)")
+                }
+                return nil
+            }
+            guard !unstored.isEmpty else { return first..<max(first, chunks.upperBound) }
+            return try readFromMemory(chunks, at: contentOffset, into: buffer)
+        }
+    }
+
+    /// Fills `buffer` like ``read(_:at:into:isUse:)``, where some of `chunks` are not on the disk.
+    private func readFromMemory(
+        _ chunks: Range<Int>, at contentOffset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(ContentStoreError) -> Range<Int>? {
+        // Between two files, the content space has holes.
+        buffer.initializeMemory(as: UInt8.self, repeating: 0)
+        guard let wanted = ByteRange(offset: contentOffset, count: UInt64(buffer.count)) else { return chunks }
+        for chunk in chunks {
+            let content = self.chunks.chunk(chunk).content
+            let part = ByteRange(offset: max(content.offset, wanted.offset), end: min(content.end, wanted.end))
+            guard !part.isEmpty else { continue }
+            let start = Int(part.offset - wanted.offset)
+            let target = UnsafeMutableRawBufferPointer(rebasing: buffer[start..<start + Int(part.count)])
+            if isPresent(chunk) {
+                _ = try read(at: part.offset, into: target)
+            } else if let bytes = unstored.bytes(chunk, of: key.id), UInt64(bytes.count) == content.count {
+                let first = Int(part.offset - content.offset)
+                target.copyBytes(from: bytes[first..<first + target.count])
+            } else {
+                return chunk..<chunks.upperBound
+            }
+        }
+        return nil
+    }
+
+    /// Returns true if the chunk can be read, from the disk or from memory.
+    public func isAvailable(_ chunk: Int) -> Bool { isPresent(chunk) || unstored.bytes(chunk, of: key.id) != nil }
+
+    /// Keeps a chunk in memory that ``publish(_:_:)`` could not store, for the readers that wait for it. The caller
+    /// must have checked the digest of `bytes`.
+    public func keepInMemory(_ chunk: Int, _ bytes: UnsafeRawBufferPointer) {
+        unstored.add(chunk, of: key.id, Array(bytes))
+    }
+
+    /// Reads content from `contentOffset` on into `buffer`. The caller must have checked that the chunks are present.
+    /// They may be evicted meanwhile, unless the caller uses ``read(_:at:into:isUse:)``.
+    ///
+    /// - Returns: the number of bytes read. It is less than the buffer's size only at the end of the content space.
+    /// - Throws: like ``read(_:at:into:isUse:)``.
+    package func read(
         at contentOffset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws(ContentStoreError) -> Int {
         guard contentOffset < chunks.contentSize, !buffer.isEmpty else { return 0 }
@@ -176,6 +252,7 @@ public final class StoredLayer: Sendable {
     /// the chunk is already present, nothing is written.
     ///
     /// - Throws: `.noSpace`, `.readOnly` or `.io` if the bytes cannot be stored; the chunk then stays absent.
+    ///   `.noSpace` also if the limits of the store do not allow the write, or if the chunk is being evicted.
     ///   `.outOfRange` if the layer has no such chunk or `bytes` do not have its length.
     public func publish(_ chunk: Int, _ bytes: UnsafeRawBufferPointer) throws(ContentStoreError) {
         guard chunk >= 0, chunk < bits.count else {
@@ -187,16 +264,32 @@ public final class StoredLayer: Sendable {
                 .outOfRange, "chunk \(chunk) of \(digest) has \(range.count) bytes, not \(bytes.count)")
         }
         if isShortened.load(ordering: .sequentiallyConsistent) { try repairTruncation() }
-        while !bits.contains(chunk) {
+        while !bits.contains(chunk), try !store(chunk, bytes, at: range.offset) {}
+    }
+
+    /// Writes the bytes of a chunk, and marks the chunk present. Returns false if this must be repeated.
+    private func store(
+        _ chunk: Int, _ bytes: UnsafeRawBufferPointer, at offset: UInt64
+    ) throws(ContentStoreError) -> Bool {
+        // An eviction waits for publications that did not see that it has begun.
+        try operations.during { () throws(ContentStoreError) in
+            if evicting.withLock({ $0?.contains(chunk) ?? false }) {
+                throw ContentStoreError(.noSpace, "chunk \(chunk) of \(digest) is being evicted")
+            }
+            guard space.take(UInt64(bytes.count)) else {
+                throw ContentStoreError(
+                    .noSpace, "cannot store chunk \(chunk) of \(digest): the disk or the quota of the cache is full")
+            }
             let before = losses.load(ordering: .sequentiallyConsistent)
             try ContentStoreError.wrapping("cannot store chunk \(chunk) of \(digest)") { () throws(Errno) in
-                try Sys.pwriteAll(content.raw, bytes, at: range.offset)
+                try Sys.pwriteAll(content.raw, bytes, at: offset)
             }
             mark(chunk)
             // A write-back may have failed between the write and the mark. Then `forgetUnsaved` may have missed this
             // bit, and the page cache may have lost the bytes.
-            if losses.load(ordering: .sequentiallyConsistent) == before { return }
+            if losses.load(ordering: .sequentiallyConsistent) == before { return true }
             drop(chunk)
+            return false
         }
     }
 
@@ -205,16 +298,20 @@ public final class StoredLayer: Sendable {
     /// The bytes stay in the file. They are right or unreadable, and the next fetch overwrites them. A chunk of zeros
     /// stays present: such a chunk is a hole in the file, and nobody fetches it.
     public func drop(_ chunk: Int) {
-        guard chunk >= 0, chunk < bits.count, !chunks.chunk(chunk).isZeros, bits.clear(chunk) else { return }
+        _ = clear(chunk)
+    }
+
+    /// Marks a chunk absent. Returns false if it was absent, or if it is a chunk of zeros.
+    func clear(_ chunk: Int) -> Bool {
+        guard chunk >= 0, chunk < bits.count, !chunks.chunk(chunk).isZeros, bits.clear(chunk) else { return false }
         account(chunk, -1)
         recordWord(of: chunk)
+        return true
     }
 
     /// Returns the size of the content on the disk in bytes, without holes.
     public func allocatedBytes() throws(ContentStoreError) -> UInt64 {
-        try ContentStoreError.wrapping("cannot look at \(contentPath)") { () throws(Errno) in
-            try Sys.fstat(content.raw).allocatedBytes
-        }
+        try ContentStoreError.wrapping("cannot look at \(contentPath)") { () throws(Errno) in try allocated() }
     }
 
     private func mark(_ chunk: Int) {
@@ -239,6 +336,39 @@ public final class StoredLayer: Sendable {
         // set bit names bytes that are right or unreadable. Neither is worth a failure.
         try? presence.recordWord(chunk >> 6, of: bits)
     }
+}
+
+// MARK: - Eviction
+
+extension StoredLayer {
+    /// Forgets that any of `chunks` was read. Returns true if one was.
+    func forgetReads(of chunks: Range<Int>) -> Bool {
+        chunks.reduce(false) { wasRead, chunk in
+            (reads.contains(chunk) && reads.clear(chunk)) || wasRead
+        }
+    }
+
+    /// Clears the bits of `chunks`, which are absent in memory, everywhere in the presence file, and waits for the
+    /// disk. The caller holds ``durabilityLock``.
+    func retract(_ chunks: [Int]) throws(ContentStoreError) {
+        var state = durability.withLock { $0 }
+        var words = presence.durableWords(state.slots)
+        for chunk in chunks where chunk >> 6 < words.count { words[chunk >> 6] &= ~(1 << UInt64(chunk & 63)) }
+        defer { durability.withLock { $0 = state } }
+        try ContentStoreError.wrapping("cannot save which chunks of \(digest) are evicted") { () throws(Errno) in
+            for word in Set(chunks.map { $0 >> 6 }) { try presence.recordWord(word, of: bits) }
+            // Without a good slot, no bit outlives a crash of the machine, and the file's live area needs no flush.
+            if state.slots.good != nil { try presence.writeBothSlots(words, &state.slots) }
+        }
+    }
+
+    /// Frees the blocks of `range` of the content file.
+    func punch(_ range: ByteRange) throws(Errno) {
+        try Sys.punchHole(content.raw, at: range.offset, count: range.count)
+    }
+
+    /// Returns the size of the content file on the disk in bytes, without holes.
+    func allocated() throws(Errno) -> UInt64 { try Sys.fstat(content.raw).allocatedBytes }
 }
 
 // MARK: - Durability

@@ -40,9 +40,18 @@ public final class TarSplitLog: Sendable {
     private let written: AtomicBits
     private let isClosed = Atomic<Bool>(false)
     private let end: Guarded<UInt64>
+    private let space: CacheSpace
 
     /// Opens the file at `path`, or creates it if it is missing.
-    package init(path: String, extentCount: Int) throws(Errno) {
+    package convenience init(path: String, extentCount: Int) throws(Errno) {
+        try self.init(path: path, extentCount: extentCount, space: CacheSpace())
+    }
+
+    /// Opens the file at `path`, or creates it if it is missing.
+    ///
+    /// - Parameter space: the account of the store's space.
+    init(path: String, extentCount: Int, space: CacheSpace) throws(Errno) {
+        self.space = space
         file = try Sys.open(path, [.readWrite, .create, .noFollow, .nonBlocking])
         let status = try Sys.fstat(file.raw)
         guard status.kind == .regular else { throw .invalidArgument }
@@ -59,14 +68,15 @@ public final class TarSplitLog: Sendable {
     }
 
     /// Records the gaps of an extent: its decoded bytes outside all chunks. Does nothing if ``wants(_:)`` returns false
-    /// for the extent, or if the gaps are larger than ``maximumGaps``. Ignores a failed write.
+    /// for the extent, or if the gaps are larger than ``maximumGaps``. Ignores a failed write, and writes
+    /// nothing if the store is full.
     ///
     /// - Parameters:
     ///   - byteCount: the decoded size of all gaps in bytes.
     ///   - stored: all gaps one after the other, compressed by the caller.
     public func append(_ extent: Int, byteCount: Int, stored: [UInt8]) {
         guard wants(extent), byteCount <= Self.maximumGaps, stored.count <= 2 * Self.maximumGaps,
-            written.set(extent)
+            space.take(UInt64(Self.headerSize + stored.count)), written.set(extent)
         else { return }
         var record: [UInt8] = []
         record.reserveCapacity(Self.headerSize + stored.count)

@@ -1,4 +1,4 @@
-public import Base
+import Base
 public import LayerIndex
 import Linux
 import SystemPackage
@@ -10,27 +10,57 @@ import SystemPackage
 /// The windows blob in the registry holds all windows of the layer. The local copy needs no presence bits: the chunk
 /// table has a checksum of each window. A damaged or missing window does not match its checksum, so the node fetches it
 /// again.
+///
+/// Parts that the disk does not take stay in memory, so that a full disk does not keep readers from their bytes.
 public final class WindowsFile: Sendable {
+    /// The maximum size of the parts in memory in bytes.
+    private static let maximumUnstored = 4 << 20
+
+    private struct Part {
+        let range: ByteRange
+        let bytes: [UInt8]
+    }
+
     private let path: String
     private let file: OwnedDescriptor
+    private let space: CacheSpace
+    /// The latest parts that the disk did not take, the oldest first.
+    private let unstored = Guarded<[Part]>([])
 
     /// Opens the file at `path`, or creates it if it is missing.
-    init(path: String) throws(Errno) {
+    ///
+    /// - Parameter space: the account of the store's space.
+    init(path: String, space: CacheSpace) throws(Errno) {
         self.path = path
+        self.space = space
         file = try Sys.open(path, [.readWrite, .create, .noFollow, .nonBlocking])
         guard try Sys.fstat(file.raw).kind == .regular else { throw .invalidArgument }
     }
 
     /// Returns the compressed window of `restart`; `nil` if the window is missing or does not match its checksum.
     public func window(of restart: ExtentRestart) -> [UInt8]? {
-        let bytes = try? Sys.pread(file.raw, count: Int(restart.window.count), at: restart.window.offset)
-        return bytes.flatMap { restart.isWindow($0) ? $0 : nil }
+        let stored = try? Sys.pread(file.raw, count: Int(restart.window.count), at: restart.window.offset)
+        if let stored, restart.isWindow(stored) { return stored }
+        return unstored.withLock { parts in
+            for part in parts where part.range.contains(restart.window) {
+                let start = Int(restart.window.offset - part.range.offset)
+                let bytes = Array(part.bytes[start..<start + Int(restart.window.count)])
+                if restart.isWindow(bytes) { return bytes }
+            }
+            return nil
+        }
     }
 
-    /// Stores a part of the windows blob. `bytes` start at `offset` in that blob.
-    public func store(_ bytes: [UInt8], at offset: UInt64) throws(ContentStoreError) {
-        try ContentStoreError.wrapping("cannot write \(path)") { () throws(Errno) in
-            try Sys.pwriteAll(file.raw, bytes, at: offset)
+    /// Stores a part of the windows blob, or keeps it in memory if the disk does not take it. `bytes` start at `offset`
+    /// in that blob.
+    public func store(_ bytes: [UInt8], at offset: UInt64) {
+        if space.take(UInt64(bytes.count)), (try? Sys.pwriteAll(file.raw, bytes, at: offset)) != nil { return }
+        guard let range = ByteRange(offset: offset, count: UInt64(bytes.count)) else { return }
+        unstored.withLock { parts in
+            parts.append(Part(range: range, bytes: bytes))
+            while parts.count > 1, parts.reduce(0, { $0 + $1.bytes.count }) > Self.maximumUnstored {
+                parts.removeFirst()
+            }
         }
     }
 }

@@ -89,10 +89,11 @@ extension Planner {
             } else {
                 enqueue(key)
             }
-        case .unstorable(let reason):
+        case .unstorable:
             backgroundPausedUntil = now.advanced(by: times.storageFullPause)
             markHoles(id)
-            fail(key, reason: reason, now: now)
+            layers[id]?.marks[extent].remove(.avoid)
+            satisfy(key, now)
         }
         return finish(now)
     }

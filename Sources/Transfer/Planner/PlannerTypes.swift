@@ -96,6 +96,7 @@ public enum ExtentOutcome: Hashable, Sendable {
     case available
     /// The bytes did not match the layer index.
     case corrupt(reason: String)
-    /// The bytes were right, but the content store could not write them (disk full, read-only or failing).
+    /// The bytes were right, but the content store could not write them (disk or quota full, disk read-only or
+    /// failing). Readers that wait receive them from memory.
     case unstorable(reason: String)
 }

@@ -1,4 +1,5 @@
 public import Base
+public import ContentStore
 import Linux
 public import Logging
 
@@ -39,10 +40,11 @@ public struct DaemonConfiguration: Sendable {
     /// The limit of background fill (fetching the rest of a running image), in megabytes (10^6 bytes) per second; 0
     /// means unlimited.
     public var fillRate = 0
-    /// The share of used space in the data directory's file system, in percent, at which background fill stops.
-    ///
-    /// The default leaves room below kubelet's threshold for deleting images (`imageGCLowThresholdPercent`, 80).
-    public var fillDiskPercent = 75
+    /// The limits of the space that the cache uses. The defaults leave room below kubelet's threshold for deleting
+    /// images (`imageGCLowThresholdPercent`, 80).
+    public var spaceLimits = SpaceLimits()
+    /// The maximum size of the chunks that are kept in memory because the disk did not take them, in mebibytes.
+    public var cacheMemory = 64
     /// The number of FUSE threads; 0 means one for each core, but at least four.
     public var fuseThreads = 0
     public var allowsUnverifiedTOC = false
@@ -94,8 +96,15 @@ public struct DaemonConfiguration: Sendable {
         usesArtifacts = try reader.bool("streaming.artifacts", default: usesArtifacts)
         fillsInBackground = try reader.bool("streaming.background_fill", default: fillsInBackground)
         fillRate = try reader.integer("streaming.background_fill_rate", default: fillRate, in: 0...1_000_000)
-        fillDiskPercent = try reader.integer(
-            "streaming.background_fill_disk_percent", default: fillDiskPercent, in: 1...100)
+        let quota = try reader.integer("cache.quota", default: 0, in: 0...1_000_000_000)
+        spaceLimits.quota = quota > 0 ? UInt64(quota) * 1_000_000 : nil
+        spaceLimits.fillPercent = try reader.integer(
+            "streaming.background_fill_disk_percent", default: spaceLimits.fillPercent, in: 1...100)
+        spaceLimits.evictPercent = try reader.integer(
+            "cache.evict_disk_percent", default: spaceLimits.evictPercent, in: 1...100)
+        spaceLimits.fullPercent = try reader.integer(
+            "cache.full_disk_percent", default: spaceLimits.fullPercent, in: 1...100)
+        cacheMemory = try reader.integer("cache.memory", default: cacheMemory, in: 1...65_536)
         fuseThreads = try reader.integer("fuse.threads", default: fuseThreads, in: 0...256)
         allowsUnverifiedTOC = try reader.bool("trust.allow_unverified_toc", default: allowsUnverifiedTOC)
         registries = try reader.strings("trust.registries").map(Set.init)

@@ -33,8 +33,10 @@ struct DecodeWorker: ~Copyable {
         buffer.deallocate()
     }
 
-    /// Decodes a job and stores its missing chunks. Stops at the first chunk that cannot be decoded, verified or
-    /// stored. The chunks before it stay in the store.
+    /// Decodes a job and stores its missing chunks. Stops at the first chunk that cannot be decoded or verified. The
+    /// chunks before it stay in the store.
+    ///
+    /// Keeps a chunk in memory that the store does not take. The outcome is then `unstorable`, unless the job fails.
     mutating func run(_ job: borrowing DecodeJob) -> ExtentOutcome {
         let start = MonotonicTime.now()
         defer { counters.decodeNanoseconds.add(MonotonicTime.now().since(start)) }
@@ -46,6 +48,7 @@ struct DecodeWorker: ~Copyable {
 
     private mutating func run(_ frame: PackFrame, _ pieces: consuming PieceCursor) -> ExtentOutcome {
         var input = pieces
+        var outcome = ExtentOutcome.available
         decoder.reset(.zstd)
         for item in frame.items {
             do throws(CodecError) {
@@ -54,15 +57,14 @@ struct DecodeWorker: ~Copyable {
                     continue
                 }
                 try fill(UInt64(item.length), &input)
-                if let problem = store(content.chunks.chunk(item.chunk), number: item.chunk, of: content) {
-                    return problem
-                }
+                outcome.add(store(content.chunks.chunk(item.chunk), number: item.chunk, of: content))
+                if case .corrupt = outcome { return outcome }
             } catch {
                 counters.decodeFailures.add()
                 return .corrupt(reason: "frame of a startup pack: \(error)")
             }
         }
-        return .available
+        return outcome
     }
 
     private mutating func run(
@@ -79,6 +81,7 @@ struct DecodeWorker: ~Copyable {
         let log = content.gaps?.wants(number) == true ? content.gaps : nil
         gaps.removeAll(keepingCapacity: true)
         var position: UInt64 = 0
+        var outcome = ExtentOutcome.available
         for index in extent.chunks {
             let chunk = content.chunks.chunk(index)
             // A present chunk is decoded only if gaps are logged. Decoding it separately keeps its bytes out of the
@@ -95,11 +98,13 @@ struct DecodeWorker: ~Copyable {
                 return .corrupt(reason: "extent \(number): \(error)")
             }
             position = chunk.innerOffset + chunk.content.count
-            if !content.isPresent(index), let problem = store(chunk, number: index, of: content) { return problem }
+            guard !content.isPresent(index) else { continue }
+            outcome.add(store(chunk, number: index, of: content))
+            if case .corrupt = outcome { return outcome }
         }
         counters.decodedExtents.add()
         if let log { keepGaps(of: number, in: log, input: &input) }
-        return .available
+        return outcome
     }
 
     /// Decodes the bytes after the extent's last chunk, which are the last gap. Then logs all gaps of the extent (the
@@ -129,8 +134,9 @@ struct DecodeWorker: ~Copyable {
         if gaps.capacity > Self.keptBytes { gaps = [] }
     }
 
-    /// Verifies and publishes the chunk at the beginning of the buffer. Returns the failure, or `nil` after a success.
-    private func store(_ chunk: Chunk, number index: Int, of content: StoredLayer) -> ExtentOutcome? {
+    /// Verifies and publishes the chunk at the beginning of the buffer. Keeps it in memory if the store does not take
+    /// it.
+    private func store(_ chunk: Chunk, number index: Int, of content: StoredLayer) -> ExtentOutcome {
         let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<Int(chunk.content.count)])
         guard Digest.of(bytes) == chunk.digest else {
             counters.digestFailures.add()
@@ -140,10 +146,11 @@ struct DecodeWorker: ~Copyable {
             try content.publish(index, bytes)
         } catch {
             counters.storeFailures.add()
+            content.keepInMemory(index, bytes)
             return .unstorable(reason: "\(error)")
         }
         counters.decodedBytes.add(chunk.content.count)
-        return nil
+        return .available
     }
 
     /// Releases the buffer if it is larger than ``keptBytes``.
@@ -204,5 +211,17 @@ struct DecodeWorker: ~Copyable {
         var size = 64 << 10
         while size < count { size <<= 1 }
         buffer = .allocate(byteCount: size, alignment: 4096)
+    }
+}
+
+extension ExtentOutcome {
+    /// Adds the outcome of a chunk to the outcome of its job. An outcome that is not `available` stays, unless it gets
+    /// worse.
+    fileprivate mutating func add(_ chunk: ExtentOutcome) {
+        switch chunk {
+        case .available: break
+        case .unstorable: if case .available = self { self = chunk }
+        case .corrupt: self = chunk
+        }
     }
 }

@@ -113,12 +113,13 @@ final class AttachedLayer: Sendable {
         }
     }
 
-    /// Returns true on the first call after the layer became complete, false on every other call.
+    /// Returns true on the first call after the layer became complete, false on every other call. A layer may become
+    /// complete more than once, because the store may evict chunks.
     func becameComplete() -> Bool {
-        guard content.isComplete else { return false }
+        let isComplete = content.isComplete
         return state.withLock { state in
-            defer { state.isCompletionReported = true }
-            return !state.isCompletionReported
+            defer { state.isCompletionReported = isComplete }
+            return isComplete && !state.isCompletionReported
         }
     }
 }

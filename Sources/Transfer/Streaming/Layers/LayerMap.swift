@@ -42,12 +42,17 @@ struct LayerMap: ExtentMap {
     }
 
     /// Returns the smallest range of extents that holds all missing chunks of `chunks`; `nil` if no chunk is missing.
+    /// Chunks in memory are not missing.
     func extents(missingIn chunks: Range<Int>) -> Range<Int>? {
         let table = content.chunks
         let chunks = chunks.clamped(to: 0..<table.chunkCount)
-        guard let first = content.missing(in: chunks) else { return nil }
+        guard var first = content.missing(in: chunks) else { return nil }
         var last = chunks.upperBound - 1
-        while last > first, content.isPresent(last) { last -= 1 }
+        while content.isAvailable(first) {
+            guard let next = content.missing(in: first + 1..<max(first + 1, chunks.upperBound)) else { return nil }
+            first = next
+        }
+        while last > first, content.isAvailable(last) { last -= 1 }
         let (lower, upper) = (table.chunk(first).extent, table.chunk(last).extent)
         return lower..<max(lower, upper) + 1
     }

@@ -127,7 +127,7 @@ extension Scheduler {
             let chunks = frame.items.compactMap { item in item.layer.map { (layer: $0.id, chunk: item.chunk) } }
             let layers = state.layers
             let readers = state.deliveries.published(frame.delivery, chunks: chunks) { layer, chunk in
-                layers[layer]?.content.isPresent(chunk) ?? true
+                layers[layer]?.content.isAvailable(chunk) ?? true
             }
             return Self.release(readers, state: &state, now: now)
         }

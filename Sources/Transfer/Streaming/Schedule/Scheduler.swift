@@ -166,7 +166,7 @@ final class Scheduler: Sendable {
             }
             guard let extents = known.map.extents(missingIn: chunks) else { return [.complete(id, .available)] }
             let reader = WaitingReaders.Reader(demand: id, layer: known.id, chunks: chunks, since: now)
-            let isParked = state.deliveries.park(reader, distance: packDistance) { known.content.isPresent($0) }
+            let isParked = state.deliveries.park(reader, distance: packDistance) { known.content.isAvailable($0) }
             return isParked ? [] : state.planner.demand(id, layer: known.id, extents: extents, now: now)
         }
         return id
@@ -236,7 +236,7 @@ final class Scheduler: Sendable {
                 layer.distrust()
                 report("wrong bytes from the registry", with: layer, reason: reason)
             case .unstorable(let reason):
-                report("the content store refused bytes", with: layer, reason: reason)
+                report("chunks not stored, readers are served from memory", with: layer, reason: reason)
             }
             apply { $0.planner.extentDone(layer.id, extent: extent, outcome: outcome, now: $1) }
         case .frame(let frame): decoded(frame, outcome)

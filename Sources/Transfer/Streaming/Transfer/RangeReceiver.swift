@@ -87,13 +87,7 @@ struct RangeReceiver: Sendable {
             let stream = try await opener.open([range], of: blob.digest, size: blob.size, for: order)
             var cursor = BodyCursor(
                 stream, received: counters.received[order.request.fetchClass], skipped: counters.skipped)
-            let bytes = try await cursor.bytes(range)
-            do throws(ContentStoreError) {
-                try file.store(bytes, at: range.offset)
-            } catch {
-                // The decoder then reports that the windows of these extents are missing.
-                scheduler.report("the content store refused bytes", with: order.layer, reason: "\(error)")
-            }
+            file.store(try await cursor.bytes(range), at: range.offset)
             return .success(())
         } catch {
             return .failure(error)
