@@ -186,20 +186,19 @@ import Testing
                 RemoteIdentity(chain: used, layer: layer), parent: "", labels: [:],
                 usage: SnapshotUsage(size: 1, inodes: 1))
             #expect(fixture.store.allKeys.count == 4)
-            await fixture.images.sweep()
+            #expect(await !fixture.images.sweep())
             #expect(!fixture.fileSystem.hasChain(unused.id))
             #expect(fixture.store.allKeys.count == 4, "the opened images still have the layers")
             fixture.clock.advance(by: .seconds(120))
             // The background work of the mount may still hold the layer for a moment.
             let isSwept = await eventually {
-                await fixture.images.sweep()
-                return fixture.store.allKeys == [layer]
+                await fixture.images.sweep() && fixture.store.allKeys == [layer]
             }
             #expect(isSwept)
             #expect(try fixture.store.chainKeys().isEmpty)
             #expect(await fixture.images.isUsable(used))
             _ = try await fixture.images.mountedDirectory(ofChain: used)
-            await fixture.images.sweep()
+            #expect(await fixture.images.sweep())
             #expect(try fixture.store.chainKeys() == [used])
             #expect(try fixture.names(in: used) == ["a"])
         }

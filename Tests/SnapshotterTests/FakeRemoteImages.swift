@@ -22,6 +22,8 @@ final class FakeRemoteImages: RemoteImages {
         var cancelled = 0
         var expected = 0
         var sweeps = 0
+        /// True if layers cannot be deleted.
+        var isInUse = false
         /// The reason to admit no container; `nil` to admit all.
         var rejection: FallbackReason?
         var replacement: [RemoteIdentity]?
@@ -66,6 +68,9 @@ final class FakeRemoteImages: RemoteImages {
         if let rejection { throw rejection }
         return replacement
     }
+
+    /// Sets whether all layers are in use, so that none can be deleted.
+    func use(_ isInUse: Bool) { state.withLock { $0.isInUse = isInUse } }
 
     func breakMounts() { state.withLock { $0.isMountable = false } }
 
@@ -117,7 +122,12 @@ final class FakeRemoteImages: RemoteImages {
     /// The number of sweeps.
     var sweeps: Int { state.withLock { $0.sweeps } }
 
-    func sweep() async { state.withLock { $0.sweeps += 1 } }
+    func sweep() async -> Bool {
+        state.withLock { state in
+            state.sweeps += 1
+            return !state.isInUse
+        }
+    }
 
     func expectImages() { state.withLock { $0.expected += 1 } }
 
@@ -131,7 +141,9 @@ final class FakeRemoteImages: RemoteImages {
     func isUsable(_ chain: ChainKey) async -> Bool { state.withLock { !$0.unusable.contains(chain) } }
 
     func forget(_ chain: ChainKey) async -> Bool {
-        state.withLock { $0.forgotten.append(chain) }
-        return true
+        state.withLock { state in
+            state.forgotten.append(chain)
+            return !state.isInUse
+        }
     }
 }

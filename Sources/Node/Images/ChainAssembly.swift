@@ -82,18 +82,18 @@ struct ChainAssembly: Sendable {
     /// Deletes merged trees of chains without a record, and layers that no chain contains. Such leftovers remain
     /// if containerd downloads layers of an opened image after all, or if a crash interrupts a deletion.
     ///
-    /// - Returns: the number of deleted trees and layers.
-    func deleteLeftovers() throws -> Int {
+    /// - Returns: the number of deleted trees and layers; true if another layer is still in use.
+    func deleteLeftovers() throws -> (count: Int, isInUse: Bool) {
         let known = try records.all()
-        var count = 0
+        var (count, isInUse) = (0, false)
         for chain in try store.chainKeys() where !known.chains.contains(chain) && !fileSystem.hasChain(chain.id) {
             try store.removeChain(chain)
             count += 1
         }
         for layer in store.allKeys where !known.layers.contains(layer) {
-            if try delete(layer) { count += 1 }
+            if try delete(layer) { count += 1 } else { isInUse = true }
         }
-        return count
+        return (count, isInUse)
     }
 
     /// Returns the locations of the layer's blob. The location that was recorded last comes first.

@@ -108,13 +108,16 @@ final class ChainMounts: Sendable {
         }
     }
 
-    /// Deletes unused merged trees and layers (``ChainAssembly/deleteLeftovers()``). Logs a failure.
-    func deleteLeftovers() async {
+    /// Deletes unused merged trees and layers (``ChainAssembly/deleteLeftovers()``). Logs a failure. Returns false if
+    /// something is left.
+    func deleteLeftovers() async -> Bool {
         do {
-            let count = try await workers.runIfActive { [assembly] in try assembly.deleteLeftovers() }
+            let (count, isInUse) = try await workers.runIfActive { [assembly] in try assembly.deleteLeftovers() }
             if count > 0 { logger.info("deleted layers and trees that nothing uses", metadata: ["count": "\(count)"]) }
+            return !isInUse
         } catch {
             logger.warning("failed to delete what nothing uses", metadata: ["error": "\(error)"])
+            return false
         }
     }
 }

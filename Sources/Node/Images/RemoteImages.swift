@@ -42,5 +42,7 @@ public protocol RemoteImages: Sendable {
     func forget(_ chain: ChainKey) async -> Bool
 
     /// Deletes all chains and layers that no snapshot needs. The caller makes sure that no layer is being prepared.
-    func sweep() async
+    ///
+    /// - Returns: false if something could not be deleted yet. The call should then be repeated later.
+    func sweep() async -> Bool
 }

@@ -107,14 +107,16 @@ public final class StreamedImages: RemoteImages {
         return await mounts.forget(chain)
     }
 
-    public func sweep() async {
+    public func sweep() async -> Bool {
         let isIdle = images.withLock { images in
             images.expire(at: clock.now)
             return images.isEmpty
         }
-        for chain in await register.unused() { _ = await mounts.forget(chain) }
+        var isDone = isIdle
+        for chain in await register.unused() where await !mounts.forget(chain) { isDone = false }
         // An image in memory has layers that no chain contains yet: containerd asks for one layer after another.
-        if isIdle { await mounts.deleteLeftovers() }
+        if isIdle, await !mounts.deleteLeftovers() { isDone = false }
+        return isDone
     }
 
     /// Returns the image of `request`. Opens the image unless an earlier call has begun to open it.

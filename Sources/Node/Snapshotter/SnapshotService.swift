@@ -27,6 +27,9 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
         /// The maximum time until the answer to a `Cleanup` call. After this time, the cleanup continues in the
         /// background.
         public var cleanup: Duration = .seconds(60)
+        /// The time after which a cleanup that left something is repeated. It is a little longer than an opened image
+        /// stays in memory.
+        public var cleanupRetry: Duration = .seconds(150)
         /// The maximum number of remote layers that are prepared at the same time.
         public var layersInPreparation = 512
 
@@ -47,6 +50,8 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
     let slow = BlockingPool(threads: 2)
     let preparations: SingleFlight<PreparationKey, Preparation>
     let cleanups: SingleFlight<Bool, Void>
+    /// The scheduled repetition of a cleanup that left something; `nil` if there is none.
+    let retry = Guarded<Task<Void, Never>?>(nil)
     let fallbacks = FallbackCounters()
 
     /// Creates the service. `state` holds the records, and `clock` measures the time limits.
@@ -102,6 +107,7 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
 
     /// Stops the threads and closes the database. No request may be running.
     public func shutDown() async throws {
+        retry.withLock { $0 }?.cancel()
         await quick.shutDown()
         await slow.shutDown()
         try state.close()
