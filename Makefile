@@ -7,7 +7,7 @@ PREFIX ?= /usr
 SECONDS_EACH ?= 60
 COUNT ?= 100
 
-.PHONY: help build demo bench bench-smoke test conformance differential fuzz sanitize lint format generate install deps-build
+.PHONY: help build demo bench bench-smoke test conformance differential cycles fuzz sanitize lint format generate install deps-build
 
 help:
 	@echo "make build        the daemon and the command line, in $(BIN)"
@@ -18,6 +18,7 @@ help:
 	@echo "make test         all tests; without root it says what it leaves out"
 	@echo "make conformance  containerd's own snapshotter suite against rivuletd (root)"
 	@echo "make differential  random images against containerd's own pull (root); SEED= COUNT=$(COUNT) FIRST="
+	@echo "make cycles       images pulled, read and removed COUNT=$(COUNT) times: a search for leaks (root); resumable"
 	@echo "make sanitize     the lower half's tests with ThreadSanitizer, and their coverage"
 	@echo "make fuzz         every fuzz target for SECONDS_EACH=$(SECONDS_EACH) seconds; resumable"
 	@echo "make lint         formatting and style of English (docs/style.md)"
@@ -64,6 +65,14 @@ differential: deps-build
 	$(SWIFT_BUILD) --product Differential
 	$(BIN)/Differential --count $(COUNT) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(FIRST),--first $(FIRST),--ledger bench/results/differential.tsv --commit $$(git describe --always --dirty))
+
+# Goes on where the ledger ends: the numbers of the cycles determine the images.
+cycles: deps-build
+	@deploy/debian-deps test
+	$(SWIFT_BUILD) --product rivuletd
+	$(SWIFT_BUILD) --product rivulet
+	$(SWIFT_BUILD) --product Cycles
+	$(BIN)/Cycles --count $(COUNT) --ledger bench/results/cycles.tsv --commit $$(git describe --always --dirty)
 
 sanitize: deps-build
 	Tests/Sanitizers/run lower

@@ -188,7 +188,8 @@ let bench: [Target] = [
     .target(
         name: "Lab",
         dependencies: [
-            "Base", "Linux", "ContainerdAPI", "ContainerRuntime", protobuf, nio, nioPosix, system,
+            "Base", "Linux", "ContainerdAPI", "ContainerRuntime", protobuf, grpc, grpcTransport, grpcProtobuf, nio,
+            nioPosix, system,
         ],
         path: "bench/Lab", swiftSettings: settings),
     // Modes, samples, results and their summaries: all of PodReady but its commands.
@@ -201,10 +202,17 @@ let bench: [Target] = [
     .executableTarget(
         name: "Differential",
         dependencies: [
-            "Lab", "Base", "Linux", "Codecs", "LayerIndex", "LayerFormats", "ContainerdAPI", "ContainerRuntime",
-            "TestSupport", "CZlib", "CZstd", protobuf, grpc, grpcTransport, grpcProtobuf, arguments, system,
+            "Lab", "Base", "Linux", "Codecs", "LayerIndex", "LayerFormats", "ContainerRuntime", "TestSupport", "CZlib",
+            "CZstd", arguments, system,
         ],
         path: "bench/Differential", swiftSettings: settings),
+    // Images pulled and removed thousands of times: a search for leaks.
+    .executableTarget(
+        name: "Cycles",
+        dependencies: [
+            "Lab", "Base", "Linux", "ContainerRuntime", "TestSupport", arguments, sqlite, system,
+        ],
+        path: "bench/Cycles", swiftSettings: settings),
     .executableTarget(
         name: "LayerBench",
         dependencies: ["Base", "Codecs", "LayerFormats", "LayerIndex", "TestSupport", "CZlib"],

@@ -10,55 +10,10 @@ final class Rig: Sendable {
     let store: ImageStore
     private let registry: RegistryServer
     private let daemon: RivuletDaemon
-    private let rivulet: Side
-    private let oracle: Side
+    private let rivulet: ImageClient
+    private let oracle: ImageClient
     /// The start of the run, in seconds since 1970.
     private let began: Int64
-
-    /// A containerd with its clients.
-    private struct Side: Sendable {
-        let name: String
-        let containerd: Containerd
-        let images: CRIClient
-        let snapshots: Snapshots
-
-        init(_ name: String, _ containerd: Containerd) throws {
-            self.name = name
-            self.containerd = containerd
-            images = try containerd.connect()
-            snapshots = try Snapshots(socket: containerd.socket, snapshotter: containerd.snapshotter)
-        }
-
-        func pull(_ image: String) async throws {
-            _ = try await repeated { try await images.pull(image, seconds: 60) }
-        }
-
-        func chain(of image: String) async throws -> Digest? {
-            try await repeated { try await images.chainID(ofImage: image) }
-        }
-
-        func remove(_ image: String) async {
-            try? await repeated { try await images.removeImage(image) }
-        }
-
-        /// Repeats a call if the connection closes: see `CRIClient`.
-        private func repeated<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
-            var tries = 0
-            while true {
-                do {
-                    return try await body()
-                } catch let error as ContainerRuntimeError where error.code == .unreachable && tries < 20 {
-                    tries += 1
-                    try await Task.sleep(for: .milliseconds(50))
-                }
-            }
-        }
-
-        func close() async {
-            await images.close()
-            await snapshots.close()
-        }
-    }
 
     init(in lab: Lab) async throws {
         self.lab = lab
@@ -72,11 +27,10 @@ final class Rig: Sendable {
         daemon = try await RivuletDaemon(
             in: lab, directory: "r", containerd: socket, hosts: hosts,
             options: "[streaming]\nbackground_fill = false\n")
-        rivulet = try Side(
-            "c",
+        rivulet = try ImageClient(
             try await Containerd(
                 in: lab, name: "c", snapshotter: daemon.name, plugins: [daemon.name: daemon.socket], hosts: hosts))
-        oracle = try Side("o", try await Containerd(in: lab, name: "o", snapshotter: "overlayfs", hosts: hosts))
+        oracle = try ImageClient(try await Containerd(in: lab, name: "o", snapshotter: "overlayfs", hosts: hosts))
     }
 
     func close() async {
@@ -114,7 +68,7 @@ final class Rig: Sendable {
         do {
             try await oracle.pull(source)
         } catch {
-            await oracle.remove(source)
+            try? await oracle.remove(source)
             return .refused("\(error)")
         }
         var creation = ""
@@ -149,9 +103,9 @@ final class Rig: Sendable {
         } catch {
             outcome = .different(["the pull with Rivulet fails: \(error) \(creation)"])
         }
-        await oracle.remove(source)
-        await oracle.remove(image)
-        await rivulet.remove(image)
+        try? await oracle.remove(source)
+        try? await oracle.remove(image)
+        try? await rivulet.remove(image)
         return outcome
     }
 

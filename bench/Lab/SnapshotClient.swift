@@ -1,14 +1,13 @@
-import Base
-import ContainerdAPI
+public import Base
+public import ContainerdAPI
 import GRPCCore
 import GRPCNIOTransportHTTP2
 import GRPCProtobuf
-import Lab
 import Linux
 import SwiftProtobuf
 
 /// A client of containerd's snapshots: it mounts images as a container of them would have them.
-final class Snapshots: Sendable {
+public final class SnapshotClient: Sendable {
     private typealias Transport = HTTP2ClientTransport.Posix
 
     private let client: GRPCClient<Transport>
@@ -17,7 +16,7 @@ final class Snapshots: Sendable {
     private let snapshotter: String
     private let metadata: Metadata = ["containerd-namespace": "k8s.io"]
 
-    init(socket: String, snapshotter: String) throws {
+    public init(socket: String, snapshotter: String) throws {
         // The default authority would be the percent-encoded path, which Go's gRPC servers refuse.
         let transport = try Transport(
             target: .unixDomainSocket(path: socket, authority: "localhost"), transportSecurity: .plaintext)
@@ -27,13 +26,13 @@ final class Snapshots: Sendable {
         self.snapshotter = snapshotter
     }
 
-    func close() async {
+    public func close() async {
         client.beginGracefulShutdown()
         _ = await connections.result
     }
 
     /// Makes a writable snapshot over the chain `parent` and returns how to mount it.
-    func prepare(_ key: String, parent: Digest) async throws -> [Containerd_Types_Mount] {
+    public func prepare(_ key: String, parent: Digest) async throws -> [Containerd_Types_Mount] {
         try await repeated { [self] options in
             do {
                 return try await snapshots.prepare(
@@ -57,7 +56,7 @@ final class Snapshots: Sendable {
         }
     }
 
-    func remove(_ key: String) async throws {
+    public func remove(_ key: String) async throws {
         try await repeated { [self] options in
             do {
                 _ = try await snapshots.remove(
@@ -82,37 +81,5 @@ final class Snapshots: Sendable {
                 try await Task.sleep(for: .milliseconds(50))
             }
         }
-    }
-}
-
-/// A mount that a snapshotter described.
-struct SnapshotMount: Sendable {
-    let target: String
-    /// The read-only directories below, top first.
-    let lowers: [String]
-    /// True if the overlay gives all files one device number although the layers are on several file systems.
-    let hasOneDevice: Bool
-
-    /// Mounts the first of `mounts` at `target`.
-    init(_ mounts: [Containerd_Types_Mount], at target: String) throws {
-        guard let mount = mounts.first, mounts.count == 1, mount.type == "overlay" else {
-            throw LabError(.failed, "unexpected mounts of a snapshot: \(mounts)")
-        }
-        self.target = target
-        hasOneDevice = mount.options.contains("xino=on")
-        lowers = mount.options.filter { $0.hasPrefix("lowerdir=") }
-            .flatMap { $0.dropFirst("lowerdir=".count).split(separator: ":").map(String.init) }
-        try Files.makeDirectory(target)
-        try Sys.mount("overlay", on: target, type: "overlay", options: mount.options.joined(separator: ","))
-    }
-
-    /// True if everything below comes from one FUSE mount: Rivulet streams the whole image.
-    var isStreamed: Bool {
-        lowers.count == 1 && lowers.allSatisfy { (try? Sys.statfs($0).kind) == .fuse }
-    }
-
-    func unmount() {
-        try? Sys.unmount(target, [.noFollow, .detach])
-        try? Sys.removeDirectory(target)
     }
 }
