@@ -17,7 +17,8 @@ struct ContentClientTests {
         var pieceSize = 4
         /// Added to the reported offset of each piece.
         var gap: Int64 = 0
-        var isSilent = false
+        /// If this is not `nil`, the server is silent until the stream ends.
+        var silence: (stream: AsyncStream<Never>, continuation: AsyncStream<Never>.Continuation)?
         /// The batches that a listing returns, whatever its filter is.
         var batches: [[String]] = []
 
@@ -46,9 +47,7 @@ struct ContentClientTests {
         ) async throws -> StreamingServerResponse<Containerd_Services_Content_V1_ReadContentResponse> {
             let namespaces = Array(request.metadata[stringValues: "containerd-namespace"])
             guard namespaces == ["k8s.io"] else { throw RPCError(code: .notFound, message: "\(namespaces)") }
-            // Longer than the client's patience. The server's shutdown waits for it: the client's end does not cancel
-            // it.
-            if isSilent { try await Task.sleep(for: .seconds(3)) }
+            if let silence { for await _ in silence.stream {} }
             return StreamingServerResponse { writer in
                 for start in stride(from: 0, to: bytes.count, by: pieceSize) {
                     try await writer.write(
@@ -87,7 +86,10 @@ struct ContentClientTests {
             services: [content]
         ) { server in
             _ = try await server.listeningAddress
-            let client = ContentClient(socket: socket, patience: content.isSilent ? .milliseconds(200) : .seconds(10))
+            // The server's shutdown waits for its handlers, which the client's end does not cancel.
+            defer { content.silence?.continuation.finish() }
+            let client = ContentClient(
+                socket: socket, patience: content.silence == nil ? .seconds(10) : .milliseconds(200))
             do throws(ContainerRuntimeError) {
                 return .success(try await body(client))
             } catch {
@@ -133,7 +135,7 @@ struct ContentClientTests {
     }
 
     @Test("times out on a silent server") func timesOutOnSilentServer() async throws {
-        #expect(try await Self.read(Content(isSilent: true)).failure?.code == .failed)
+        #expect(try await Self.read(Content(silence: AsyncStream.makeStream(of: Never.self))).failure?.code == .failed)
         let started = ContinuousClock.now
         await #expect {
             try await ContentClient(socket: "/nowhere/containerd.sock", patience: .seconds(60))

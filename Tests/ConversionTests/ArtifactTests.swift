@@ -23,13 +23,27 @@ import Testing
         let builder: ArtifactBuilder
     }
 
+    /// The size of the large file in each layer, in bytes: enough for several restart points.
+    private static let textSize = 1 << 20
+
     private static func archive(_ number: Int) -> [UInt8] {
         TarWriter.archive([
             .directory("dir\(number)"),
-            .file("dir\(number)/text", Samples.text(bytes: 3 << 20, seed: UInt64(number))),
+            .file("dir\(number)/text", Samples.text(bytes: textSize, seed: UInt64(number))),
             .file("dir\(number)/small", "small"), .symlink("dir\(number)/link", to: "small"),
         ])
     }
+
+    /// One layer of gzip and one of zstd.
+    private static let twoLayers: [TestLayer] = {
+        let (first, second) = (archive(1), archive(2))
+        return [
+            TestLayer(Compressed.gzip(first), diffID: Digest.of(first)),
+            TestLayer(
+                Compressed.zstd(second), mediaType: "application/vnd.oci.image.layer.v1.tar+zstd",
+                diffID: Digest.of(second)),
+        ]
+    }()
 
     /// Runs a test with an image. By default, the image has two layers, one of gzip and one of zstd.
     ///
@@ -45,14 +59,7 @@ import Testing
         workers.start()
         do {
             try await TestRegistry.withRegistry(behaviour) { registry in
-                let (first, second) = (archive(1), archive(2))
-                let layers =
-                    layers ?? [
-                        TestLayer(Compressed.gzip(first), diffID: Digest.of(first)),
-                        TestLayer(
-                            Compressed.zstd(second), mediaType: "application/vnd.oci.image.layer.v1.tar+zstd",
-                            diffID: Digest.of(second)),
-                    ]
+                let layers = layers ?? twoLayers
                 let diffIDs = layers.map { "\"\($0.diffID ?? Digest.of($0.bytes))\"" }.joined(separator: ",")
                 let config = command.map { command in
                     Array(
@@ -327,7 +334,7 @@ import Testing
             #expect(again.count <= layerReads, "layers are not read whole again")
             // A pack of the same profile already exists. A pack of another profile is newer.
             #expect(try await publish(1000).wasThere)
-            let second = try await publish(3 << 20)
+            let second = try await publish(UInt64(Self.textSize))
             #expect(!second.wasThere && second.artifact.generation == 2)
             let pack = try #require(second.artifact.pack)
             #expect(pack.size > first.artifact.pack?.size ?? .max)
@@ -377,7 +384,7 @@ import Testing
             let end = try StartupPack.tableEnd(Array(bytes.prefix(StartupPack.headSize)))
             let pack = try StartupPack(tables: Array(bytes.prefix(end)), size: UInt64(bytes.count))
             #expect(pack.layers == [image.manifest.layers[0].digest])
-            #expect(pack.pieces.reduce(0) { $0 + $1.length } == 3 << 20, "the one file that is run")
+            #expect(pack.pieces.reduce(0) { $0 + $1.length } == Self.textSize, "the one file that is run")
             let found = await ArtifactFinder(registry: image.client, logger: Self.logger)
                 .artifact(image.repository, of: image.manifest.digest)
             #expect(found == first)

@@ -17,7 +17,7 @@ import Testing
 /// Tests of images that are converted to other formats. An end-to-end test checks that ctr-remote reads such images.
 @Suite(.timeLimit(.minutes(1))) struct ReencodingTests {
     private static let logger = Logger.silent
-    private static let large = Samples.text(bytes: (5 << 20) + 3, seed: 1)
+    private static let large = Samples.text(bytes: (2 << 20) + 3, seed: 1)
     private static let lower = TarWriter.archive([
         .directory("bin"), .file("bin/program", Samples.noise(bytes: 100_000, seed: 2)),
         .file("bin/twice", "the old one"), .symlink("bin/link", to: "program"),

@@ -305,6 +305,19 @@ struct OpeningWorld: Hashable {
 }
 
 extension OpeningWorld {
+    /// Hashes what determines most of the plan, but not the plan: its documents would cost more than all else.
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(pending)
+        hasher.combine(asked)
+        hasher.combine(opened)
+        hasher.combine(attached)
+        hasher.combine(hinted)
+        hasher.combine(earlyIndexes)
+        hasher.combine(pack)
+        hasher.combine(start)
+        hasher.combine(isFinished)
+    }
+
     /// The part of the result that must not depend on the order of events: true for each streamed layer.
     var verdict: [Bool]? {
         outcome.map { layers in layers.map { if case .streamed = $0 { true } else { false } } }

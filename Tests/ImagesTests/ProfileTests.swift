@@ -124,7 +124,7 @@ import Testing
         options.fillsInBackground = false
         options.verifiesLayers = false
         try await ImagesFixture.with(options) { (fixture) async throws in
-            let size = 8_000_000
+            let size = 1_000_000
             let archive = TarWriter.archive([
                 .file("here", Samples.noise(bytes: size, seed: 1)), .file("there", Samples.noise(bytes: size, seed: 2)),
             ])

@@ -141,7 +141,8 @@ import Testing
         let pieces = try TableOfContents.entries(of: blob.tocJSON, pieceSize: size)
         #expect("\(whole)" == "\(pieces)")
         #expect(whole.count == 3)
-        for end in 0..<blob.tocJSON.count {
+        // Between these two sizes, a truncation meets no other state of the scanner.
+        for end in 0..<(size == 1 || size == 1000 ? blob.tocJSON.count : 0) {
             #expect(
                 failure { try TableOfContents.entries(of: Array(blob.tocJSON[..<end]), pieceSize: size) } == .badTOC)
         }

@@ -83,13 +83,14 @@ import Testing
         #expect(Self.readAll(layer.index.tree))
         var damage = SeededRandom(seed: seed)
         var refused = 0
-        for _ in 0..<60 {
+        // The fuzzer FuzzTree goes on from here.
+        for _ in 0..<20 {
             var bytes = layer.index.tree
             Self.damage(&bytes, head: 1300, &damage)
             if damage.next() % 8 != 0 { Self.repairTree(&bytes) }
             if !Self.readAll(bytes) { refused += 1 }
         }
-        #expect(refused > 10, "seed \(seed)")
+        #expect(refused > 2, "seed \(seed)")
     }
 
     @Test("survives damaged tables", arguments: seeds) func survivesDamagedTables(seed: UInt64) throws {

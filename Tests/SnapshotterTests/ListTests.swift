@@ -4,19 +4,24 @@ import Testing
 
 /// Tests of listings: frames, filters, and concurrent changes.
 struct ListTests {
-    @Test(arguments: [0, 1, 99, 100, 101, 250])
-    func comesInFramesOfAHundred(_ count: Int) async throws {
+    @Test func comesInFramesOfAHundred() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
-            for number in 0..<count { _ = try await snapshotter.view("key \(number)") }
-            let frames = try await snapshotter.frames()
-            #expect(frames.map(\.count) == stride(from: 0, to: count, by: 100).map { min(100, count - $0) })
-            #expect(Set(frames.flatMap { $0 }.map(\.name)).count == count)
+            var made = 0
+            for count in [0, 1, 99, 100, 101, 250] {
+                while made < count {
+                    _ = try await snapshotter.view("key \(made)")
+                    made += 1
+                }
+                let frames = try await snapshotter.frames()
+                #expect(frames.map(\.count) == stride(from: 0, to: count, by: 100).map { min(100, count - $0) })
+                #expect(Set(frames.flatMap { $0 }.map(\.name)).count == count)
+            }
         }
     }
 
     @Test func otherCallsGoOnDuringAListing() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
-            for number in 0..<250 { _ = try await snapshotter.view("key \(number)") }
+            for number in 0..<210 { _ = try await snapshotter.view("key \(number)") }
             let names = try await snapshotter.client.list(.init()) { response in
                 var names: [String] = []
                 for try await message in response.messages {
@@ -38,7 +43,7 @@ struct ListTests {
 
     @Test func mayBeLeftMidway() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
-            for number in 0..<300 { _ = try await snapshotter.view("key \(number)") }
+            for number in 0..<150 { _ = try await snapshotter.view("key \(number)") }
             for _ in 0..<20 {
                 let first = try await snapshotter.client.list(.init()) { response in
                     for try await message in response.messages { return message.info.count }
@@ -46,7 +51,7 @@ struct ListTests {
                 }
                 #expect(first == 100)
             }
-            #expect(try await snapshotter.names().count == 300)
+            #expect(try await snapshotter.names().count == 150)
         }
     }
 

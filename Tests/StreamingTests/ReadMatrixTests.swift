@@ -25,7 +25,7 @@ import Testing
         }
     }
 
-    private static let chunkSize = 10_000
+    private static let chunkSize = 3000
 
     @Test(arguments: [Codec.raw, .gzip, .zstd], Store.allCases)
     func reads(_ codec: Codec, _ store: Store) async throws {

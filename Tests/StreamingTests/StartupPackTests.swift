@@ -13,7 +13,7 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct StartupPackTests {
     /// Creates a layer of files with one chunk each. Two of them fill a frame.
     private static func fixture(_ seed: UInt64, files: Int = 8) throws -> LayerFixture {
-        LayerFixture(sizes: Array(repeating: 600_000, count: files), seed: seed)
+        LayerFixture(sizes: Array(repeating: 60_000, count: files), seed: seed)
     }
 
     /// Returns a pack of these chunks of the layer, in this order.
@@ -22,7 +22,8 @@ import Testing
         try await withBench { bench in
             let layer = try bench.attach(fixture)
             #expect(await bench.engine.fetch(layer, 0..<layer.chunks.chunkCount) == .available)
-            let writer = StartupPackWriter(chunks.map { ChunkRun(layer: layer, chunks: $0..<$0 + 1) })
+            let writer = StartupPackWriter(
+                chunks.map { ChunkRun(layer: layer, chunks: $0..<$0 + 1) }, frameLength: 100_000)
             result.fulfil(writer.pack(try (0..<writer.frameCount).map { try writer.frame($0) }))
         }
         return await result.value

@@ -6,9 +6,9 @@ import LayerIndex
 /// A writer of a startup pack from chunks in a content store. The writer plans all frames first, so that the caller can
 /// compress them in parallel.
 public struct StartupPackWriter: Sendable {
-    /// The decoded size, in bytes, at which the writer closes a frame. If a frame compresses to half of this size, its
-    /// transfer takes only 0.17 s on a slow network with 25 Mbit/s. Smaller frames would compress worse.
-    private static let frameLength = 1 << 20
+    /// The default decoded size, in bytes, at which the writer closes a frame. If a frame compresses to half of this
+    /// size, its transfer takes only 0.17 s on a slow network with 25 Mbit/s. Smaller frames would compress worse.
+    public static let frameLength = 1 << 20
     /// The maximum decoded size of a pack, in bytes. For a start that reads more, a larger pack would not pay off.
     private static let maximumLength: UInt64 = 512 << 20
     /// The zstd level. It is high because a pack is made once and fetched often.
@@ -20,7 +20,9 @@ public struct StartupPackWriter: Sendable {
 
     /// Plans a pack of the chunks in `runs`, in this order and each chunk once. Skips chunks of zeros, and chunks that
     /// would make the pack exceed a limit.
-    public init(_ runs: [ChunkRun]) {
+    ///
+    /// - Parameter frameLength: the decoded size, in bytes, at which the writer closes a frame.
+    public init(_ runs: [ChunkRun], frameLength: Int = Self.frameLength) {
         var layers: [StoredLayer] = []
         var places: [LayerKey: Int] = [:]
         var pieces: [StartupPack.Piece] = []
@@ -38,14 +40,14 @@ public struct StartupPackWriter: Sendable {
             for index in run.chunks {
                 let chunk = run.layer.chunks.chunk(index)
                 let length = chunk.content.count
-                guard !chunk.isZeros, length <= StartupPack.maximumFrame - Self.frameLength,
+                guard !chunk.isZeros, length <= StartupPack.maximumFrame - frameLength,
                     total + length <= Self.maximumLength, pieces.count < StartupPack.maximumPieces,
                     plan.count < StartupPack.maximumFrames - 1, seen[layer].insert(index).inserted
                 else { continue }
                 pieces.append(StartupPack.Piece(layer: layer, chunk: index, length: Int(length)))
                 frame += Int(length)
                 total += length
-                if frame >= Self.frameLength {
+                if frame >= frameLength {
                     plan.append(start..<pieces.count)
                     (start, frame) = (pieces.count, 0)
                 }
