@@ -1,5 +1,6 @@
 import ArgumentParser
 import Base
+import Glibc
 import Lab
 import Synchronization
 
@@ -80,6 +81,8 @@ struct Cycles: AsyncParsableCommand {
             let result = baseline == nil ? "baseline" : difference
             let done = numbers.upperBound - first
             print("\(done) cycles, the last \(numbers.count) in \(seconds) s: \(census); \(result)")
+            // A run takes hours, and its output often goes to a file.
+            fflush(nil)
             try ledger?.append(commit: commit, numbers: numbers, seconds: seconds, census, result)
             guard differences.isEmpty else {
                 print(census.listing)
