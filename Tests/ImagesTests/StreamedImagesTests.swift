@@ -204,6 +204,26 @@ import Testing
         }
     }
 
+    @Test("sweeps layers that no chain has while another image is in memory")
+    func sweepsBesideAnotherImage() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            #expect(await fixture.prepare(fixture.publish(["a", "b"]), 0).isReady)
+            fixture.clock.advance(by: .seconds(120))
+            let image = fixture.publish(["c", "d"], tag: "other")
+            let chain = try #require(await fixture.prepare(image, 0).chain)
+            let bottom = try #require(fixture.store.keys(ofBlob: image.layerDigests[0]).first)
+            _ = try SnapshotRecords(fixture.state).createRemote(
+                RemoteIdentity(chain: chain, layer: bottom), parent: "", labels: [:],
+                usage: SnapshotUsage(size: 1, inodes: 1))
+            let isSwept = await eventually {
+                #expect(await !fixture.images.sweep(), "the top layer has no chain yet")
+                return Set(fixture.store.allKeys.map(\.blob)) == Set(image.layerDigests)
+            }
+            #expect(isSwept)
+            #expect(await fixture.prepareAll(image) != nil)
+        }
+    }
+
     @Test("keeps a layer that another chain has") func keepsSharedLayer() async throws {
         try await ImagesFixture.with { (fixture) async throws in
             let image = fixture.publish(["a"])

@@ -82,15 +82,17 @@ struct ChainAssembly: Sendable {
     /// Deletes merged trees of chains without a record, and layers that no chain contains. Such leftovers remain
     /// if containerd downloads layers of an opened image after all, or if a crash interrupts a deletion.
     ///
+    /// - Parameter isNeeded: returns true for layers that remain although no chain contains them. It is called right
+    ///   before each deletion.
     /// - Returns: the number of deleted trees and layers; true if another layer is still in use.
-    func deleteLeftovers() throws -> (count: Int, isInUse: Bool) {
+    func deleteLeftovers(unless isNeeded: (LayerKey) -> Bool) throws -> (count: Int, isInUse: Bool) {
         let known = try records.all()
         var (count, isInUse) = (0, false)
         for chain in try store.chainKeys() where !known.chains.contains(chain) && !fileSystem.hasChain(chain.id) {
             try store.removeChain(chain)
             count += 1
         }
-        for layer in store.allKeys where !known.layers.contains(layer) {
+        for layer in store.allKeys where !known.layers.contains(layer) && !isNeeded(layer) {
             if try delete(layer) { count += 1 } else { isInUse = true }
         }
         return (count, isInUse)

@@ -108,11 +108,13 @@ final class ChainMounts: Sendable {
         }
     }
 
-    /// Deletes unused merged trees and layers (``ChainAssembly/deleteLeftovers()``). Logs a failure. Returns false if
-    /// something is left.
-    func deleteLeftovers() async -> Bool {
+    /// Deletes unused merged trees and layers (``ChainAssembly/deleteLeftovers(unless:)``). Logs a failure. Returns
+    /// false if something is left.
+    func deleteLeftovers(unless isNeeded: @escaping @Sendable (LayerKey) -> Bool) async -> Bool {
         do {
-            let (count, isInUse) = try await workers.runIfActive { [assembly] in try assembly.deleteLeftovers() }
+            let (count, isInUse) = try await workers.runIfActive { [assembly] in
+                try assembly.deleteLeftovers(unless: isNeeded)
+            }
             if count > 0 { logger.info("deleted layers and trees that nothing uses", metadata: ["count": "\(count)"]) }
             return !isInUse
         } catch {

@@ -1,5 +1,6 @@
 import Base
 import Concurrency
+import ContentStore
 import Registry
 
 /// The images that are being opened or were opened recently.
@@ -59,6 +60,14 @@ struct OpenedImages: Sendable {
 
     /// True if no image is in memory.
     var isEmpty: Bool { entries.isEmpty }
+
+    /// Returns true if an image in memory has the layer, or may have it because the image is still being opened.
+    func mayHave(_ layer: LayerKey) -> Bool {
+        entries.values.contains { entry in
+            guard let result = entry.opened.current else { return true }
+            return (try? result.get())?.layers.contains { (try? $0.content.get().key) == layer } ?? false
+        }
+    }
 
     /// Forgets the images whose time is over.
     mutating func expire(at now: MonotonicTime) {

@@ -112,10 +112,13 @@ public final class StreamedImages: RemoteImages {
             images.expire(at: clock.now)
             return images.isEmpty
         }
+        // The layers of images in memory remain: no chain may contain them yet, because containerd asks for one layer
+        // after another.
         var isDone = isIdle
         for chain in await register.unused() where await !mounts.forget(chain) { isDone = false }
-        // An image in memory has layers that no chain contains yet: containerd asks for one layer after another.
-        if isIdle, await !mounts.deleteLeftovers() { isDone = false }
+        if await !mounts.deleteLeftovers(unless: { [self] layer in images.withLock { $0.mayHave(layer) } }) {
+            isDone = false
+        }
         return isDone
     }
 
