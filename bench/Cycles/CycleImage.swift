@@ -26,6 +26,8 @@ enum CycleKind: String, Sendable, CaseIterable {
     /// eStargz below, an ordinary layer on top.
     case partial = "partly streamable"
     case plain
+    /// An ordinary layer below eStargz: the top layer is opened, but cannot be streamed.
+    case unused = "eStargz on an ordinary layer"
     /// Two eStargz images with two layers in common, in two repositories.
     case together = "shared layers"
     /// eStargz whose top layer is not what its manifest says, so that containerd pulls it.

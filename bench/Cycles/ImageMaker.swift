@@ -54,6 +54,9 @@ struct ImageMaker: Sendable {
         case .partial:
             try write([streamedBase, Self.plain(own)], to: repository)
             return [image(repository, "t", .part, own)]
+        case .unused:
+            try write([plainBase, Self.streamed(own)], to: repository)
+            return [image(repository, "t", .none, own)]
         case .plain:
             try write([plainBase, Self.plain(own)], to: repository)
             return [image(repository, "t", .none, own)]
