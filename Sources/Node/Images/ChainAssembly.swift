@@ -51,18 +51,13 @@ struct ChainAssembly: Sendable {
         return contents
     }
 
-    /// Removes the chain from the file system, and deletes its record and its merged tree. Then deletes every layer
-    /// that no chain contains any longer. Does nothing if a snapshot or a chain above still needs the chain.
-    ///
-    /// - Returns: false if a layer is still in use. A later call deletes the layer once it is no longer in use.
-    func disassemble(_ chain: ChainKey) throws -> Bool {
-        guard try records.remove(chain) else { return true }
+    /// Removes the chain from the file system, and deletes its record and its merged tree. Does nothing if a snapshot or
+    /// a chain above still needs the chain. ``deleteLeftovers(unless:)`` deletes the layers.
+    func disassemble(_ chain: ChainKey) throws {
+        guard try records.remove(chain) else { return }
         start.end(chain)
         fileSystem.removeChain(chain.id)
         try store.removeChain(chain)
-        var isInUse = false
-        for layer in try records.removedLayers() where try !delete(layer) { isInUse = true }
-        return !isInUse
     }
 
     /// Deletes a layer that no chain contains. Returns false if the layer is still in use, for example by an image that
@@ -79,8 +74,8 @@ struct ChainAssembly: Sendable {
         return true
     }
 
-    /// Deletes merged trees of chains without a record, and layers that no chain contains. Such leftovers remain
-    /// if containerd downloads layers of an opened image after all, or if a crash interrupts a deletion.
+    /// Deletes the layers that no chain contains, and merged trees of chains without a record. Such trees remain if a
+    /// crash interrupts a deletion.
     ///
     /// - Parameter isNeeded: returns true for layers that remain although no chain contains them. It is called right
     ///   before each deletion.
@@ -92,7 +87,8 @@ struct ChainAssembly: Sendable {
             try store.removeChain(chain)
             count += 1
         }
-        for layer in store.allKeys where !known.layers.contains(layer) && !isNeeded(layer) {
+        let unused = Set(store.allKeys).union(try records.removedLayers()).subtracting(known.layers)
+        for layer in unused where !isNeeded(layer) {
             if try delete(layer) { count += 1 } else { isInUse = true }
         }
         return (count, isInUse)

@@ -101,7 +101,8 @@ final class ChainMounts: Sendable {
 
     private func disassemble(_ chain: ChainKey) async -> Bool {
         do {
-            return try await workers.runIfActive { [assembly] in try assembly.disassemble(chain) }
+            try await workers.runIfActive { [assembly] in try assembly.disassemble(chain) }
+            return true
         } catch {
             logger.warning("failed to delete a chain", metadata: ["chain": "\(chain)", "error": "\(error)"])
             return false

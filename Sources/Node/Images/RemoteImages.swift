@@ -35,10 +35,10 @@ public protocol RemoteImages: Sendable {
     /// The call is quick: it uses no network and mounts nothing.
     func isUsable(_ chain: ChainKey) async -> Bool
 
-    /// Deletes a chain. Does nothing if a snapshot or a chain above still needs the chain. Idempotent. A later
-    /// ``prepareLayer(_:)`` restores the chain.
+    /// Deletes a chain, but not its layers. Does nothing if a snapshot or a chain above still needs the chain.
+    /// Idempotent. A later ``prepareLayer(_:)`` restores the chain.
     ///
-    /// - Returns: false if something could not be deleted yet. The call should then be repeated later.
+    /// - Returns: false if the chain could not be deleted. The call should then be repeated later.
     func forget(_ chain: ChainKey) async -> Bool
 
     /// Deletes all chains and layers that no snapshot needs. The caller makes sure that no layer is being prepared.

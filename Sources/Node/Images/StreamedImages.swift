@@ -102,9 +102,7 @@ public final class StreamedImages: RemoteImages {
     }
 
     public func forget(_ chain: ChainKey) async -> Bool {
-        // An image in memory keeps its layers in use.
-        images.withLock { $0.expire(at: clock.now) }
-        return await mounts.forget(chain)
+        await mounts.forget(chain)
     }
 
     public func sweep() async -> Bool {
