@@ -16,8 +16,6 @@ public final class ArchiveCheck {
         public let difference: String?
     }
 
-    /// The chunk length in bytes for content to which no chunk of the index corresponds.
-    private static let unknownChunk: UInt64 = 4 << 20
     /// The maximum number of bytes that the check hashes for the holes of all sparse files together.
     private static let maximumHoles: UInt64 = 64 << 30
 
@@ -27,13 +25,20 @@ public final class ArchiveCheck {
             var hasher = DigestHasher()
             var length: UInt64 = 0
             var isZeros = true
-            let limit: UInt64
         }
 
-        /// The numbers of the index's chunks whose lengths the next pieces get.
-        var ahead: Range<Int>
         var piece: Piece?
         var pieces: [(length: UInt64, digest: Digest, isZeros: Bool)] = []
+
+        mutating func append(_ bytes: UnsafeRawBufferPointer) {
+            var piece = self.piece ?? Piece()
+            // With a second reference, each update would copy the hasher.
+            self.piece = nil
+            piece.hasher.update(bytes)
+            piece.isZeros = piece.isZeros && bytes.isZeros
+            piece.length += UInt64(bytes.count)
+            self.piece = piece
+        }
 
         mutating func endPiece() {
             guard let piece else { return }
@@ -45,21 +50,12 @@ public final class ArchiveCheck {
     private let tree: TreeImage
     private let chunks: ChunkTable
     private let hidesDescription: Bool
-    private var finder: EntryFinder
-    private var path = EntryPath(limits: .standard)
-    private var reader = TarReader()
+    private let cutter: ArchiveCutter
     private var builder: LayerIndexBuilder?
     private var diffHasher = DigestHasher()
     private var entry: LayerEntry?
-    /// The boundaries of the index's files; `nil` until the first file.
-    private var cuts: FileCuts?
     /// The current file, once for each way in which it may be cut.
     private var file: [Cut] = []
-    /// The hashes of the paths of all files so far.
-    private var paths: Set<Int> = []
-    /// True if the boundaries of a file had to be guessed, because the index has another file at its path, or because a
-    /// path occurs twice.
-    private var isGuessing = false
     private var pieceCount: UInt64 = 0
     private var zeros: [UInt64: Digest] = [:]
     private var holeBytes: UInt64 = 0
@@ -73,7 +69,7 @@ public final class ArchiveCheck {
         self.tree = tree
         self.chunks = chunks
         hidesDescription = isFromTable
-        finder = EntryFinder(tree)
+        cutter = ArchiveCutter(tree: tree, chunks: chunks, skipsDescription: isFromTable)
         // The positions of pieces in the blob do not matter, so each piece gets one byte of an imaginary, huge blob.
         builder = LayerIndexBuilder(
             layer: tree.deviceTags.first, blobDigest: chunks.blobDigest, blobSize: 1 << 62)
@@ -82,11 +78,14 @@ public final class ArchiveCheck {
     /// Reads the next bytes of the archive.
     public func push(_ archive: UnsafeRawBufferPointer) throws(LayerFormatError) {
         diffHasher.update(archive)
-        try reader.push(archive) { (event, _) throws(LayerFormatError) in
+        try cutter.push(archive) { (event) throws(LayerFormatError) in
             switch event {
-            case .entry(let entry, _): try begin(entry)
-            case .content(let bytes): try content(bytes)
-            case .hole(let count): try hole(count)
+            case .entry(let entry, let ways):
+                self.entry = entry
+                file = Array(repeating: Cut(), count: ways)
+            case .content(let bytes, let way): file[way].append(bytes)
+            case .pieceEnd(let way): file[way].endPiece()
+            case .hole(let count, let way): file[way].pieces.append((count, try digest(zeros: count), true))
             case .end: try endEntry()
             }
         }
@@ -97,7 +96,7 @@ public final class ArchiveCheck {
     /// - Throws: `unsupported` if the boundaries of a file's chunks had to be guessed and the index has other ones.
     ///   Another error if the archive is incomplete, or if an index cannot be built from it.
     public func finish() throws(LayerFormatError) -> Finding {
-        try reader.finish()
+        try cutter.finish()
         guard let finished = builder.take() else { throw LayerFormatError(.badResponse, "finished twice") }
         let difference: String?
         var isCutAlike = true
@@ -112,45 +111,17 @@ public final class ArchiveCheck {
         } catch {
             throw LayerFormatError(index: error)
         }
-        if !isCutAlike, isGuessing {
+        if !isCutAlike, cutter.isGuessing {
             // The index lies about the chunks, or the guess was wrong.
             throw LayerFormatError(.unsupported, "the chunks cannot be compared: \(difference ?? "")")
         }
         return Finding(diffID: diffHasher.finish(), difference: difference)
     }
 
-    // MARK: - Entries
-
-    private func begin(_ entry: LayerEntry) throws(LayerFormatError) {
-        file = []
-        guard entry.kind == .regular else {
-            self.entry = entry
-            return
-        }
-        if hidesDescription, try isDescription(entry.path) { return }
-        self.entry = entry
-        // The archive has fewer bytes of a sparse file.
-        let size = entry.attributes.size
-        guard size > 0 else { return }
-        let own = try wrapping { () throws(LayerIndexError) -> Range<Int>? in
-            if cuts == nil { cuts = try FileCuts(tree, chunks) }
-            // A path that no longer leads anywhere belongs to a file that a later entry replaces.
-            guard let inode = try? finder.inode(of: entry.path), try tree.attributes(inode).kind == .regular,
-                let content = try tree.content(inode), content.range.count == size
-            else { return nil }
-            return chunks.chunks(overlapping: content.range)
-        }
-        if !paths.insert(entry.path.hashValue).inserted || own == nil { isGuessing = true }
-        file = cuts?.cuts(ofSize: size, first: own).map { Cut(ahead: $0) } ?? []
-        // The index has no file of this size, because a later entry replaces the file. Then any boundaries will do.
-        if file.isEmpty { file = [Cut(ahead: 0..<0)] }
-    }
-
     private func endEntry() throws(LayerFormatError) {
-        for index in file.indices { file[index].endPiece() }
         guard var entry else { return }
         let size = entry.attributes.size
-        let right = file.count < 2 ? nil : file.first { cuts?.hasFile(ofSize: size, $0.pieces.map(\.digest)) == true }
+        let right = file.count < 2 ? nil : file.first { cutter.hasFile(ofSize: size, $0.pieces.map(\.digest)) }
         var offset: UInt64 = 0
         for (length, digest, isZeros) in (right ?? file.first)?.pieces ?? [] {
             pieceCount += 1
@@ -165,63 +136,6 @@ public final class ArchiveCheck {
         file = []
         try wrapping { () throws(LayerIndexError) in try builder?.add(entry) }
         self.entry = nil
-    }
-
-    /// Returns true if the path is one of ``TOCNames`` in the root directory.
-    private func isDescription(_ bytes: [UInt8]) throws(LayerFormatError) -> Bool {
-        let names = [TOCNames.toc, TOCNames.prefetchLandmark, TOCNames.noPrefetchLandmark]
-        guard names.contains(where: { bytes.suffix($0.count).elementsEqual($0) }) else { return false }
-        try wrapping { () throws(LayerIndexError) in
-            try bytes.withUnsafeBufferPointer { (bytes) throws(LayerIndexError) in
-                try path.clean(UnsafeRawBufferPointer(bytes))
-            }
-        }
-        guard path.names.count == 1, let name = path.names.first else { return false }
-        return names.contains { bytes[name].elementsEqual($0) }
-    }
-
-    // MARK: - Content
-
-    /// Returns the length of the next piece of the current file, cut in way number `index`.
-    private func nextLimit(_ index: Int) -> UInt64 {
-        guard let next = file[index].ahead.first else { return Self.unknownChunk }
-        file[index].ahead = file[index].ahead.dropFirst()
-        return chunks.chunk(next).content.count
-    }
-
-    private func content(_ bytes: UnsafeRawBufferPointer) throws(LayerFormatError) {
-        for index in file.indices {
-            var rest = bytes
-            while !rest.isEmpty {
-                var piece = file[index].piece ?? Cut.Piece(limit: nextLimit(index))
-                // With a second reference, each update would copy the hasher.
-                file[index].piece = nil
-                let taken = UnsafeRawBufferPointer(
-                    rebasing: rest.prefix(Int(clamping: piece.limit - piece.length)))
-                rest = UnsafeRawBufferPointer(rebasing: rest[taken.count...])
-                piece.hasher.update(taken)
-                piece.isZeros = piece.isZeros && taken.isZeros
-                piece.length += UInt64(taken.count)
-                let isFull = piece.length == piece.limit
-                file[index].piece = piece
-                if isFull { file[index].endPiece() }
-            }
-        }
-    }
-
-    private func hole(_ count: UInt64) throws(LayerFormatError) {
-        for index in file.indices {
-            file[index].endPiece()
-            var rest = count
-            while rest > 0 {
-                let length = min(rest, nextLimit(index))
-                guard file[index].pieces.count <= chunks.chunkCount + 65_536 else {
-                    throw LayerFormatError(.limit, "a sparse file of more pieces than the index has chunks")
-                }
-                file[index].pieces.append((length, try digest(zeros: length), true))
-                rest -= length
-            }
-        }
     }
 
     private func digest(zeros length: UInt64) throws(LayerFormatError) -> Digest {
