@@ -93,9 +93,8 @@ let upperHalf: [Target] =
     + module(
         "Transfer", "Streaming",
         [
-            "Base", "Linux", "Concurrency", "Codecs", "LayerIndex", "ContentStore", "Prediction", "Planner", "Registry",
-            nio, logging,
-            system,
+            "Base", "Linux", "Concurrency", "Codecs", "LayerIndex", "LayerFormats", "ContentStore", "Prediction",
+            "Planner", "Registry", nio, logging, system,
         ], tests: ["TestSupport", "TestRegistry", "LazyFileSystem", "LazyFixtures"])
     + module(
         "Artifacts", "Artifacts",

@@ -49,6 +49,7 @@ import Testing
         let layer = desk.attach(FakeLayer(sizes: [100]))
         let ticket = desk.demand(layer, 0..<1)
         desk.end(try #require(desk.newRequests().first), RequestFailure(.permanent, reason: "404"))
+        desk.endRecovery(layer, "404")
         #expect(desk.completed[ticket] == .failed(reason: "404"))
         desk.pass(100 * second)
         #expect(desk.newRequests().isEmpty)
@@ -149,6 +150,7 @@ import Testing
             desk.end(request)
             desk.done(layer, 0, .corrupt(reason: "digest"))
         }
+        desk.endRecovery(layer, "digest")
         #expect(desk.completed[ticket] == .failed(reason: "digest"))
         #expect(desk.newRequests().isEmpty)
         #expect(desk.planner.statistics.corrupt == 2)

@@ -76,6 +76,8 @@ struct Desk {
     var completed: [UInt64: ChunkOutcome] = [:]
     var resumed: [RequestID] = []
     var expedited: [Int] = []
+    /// The layers to recover.
+    var recoveries: [LayerID] = []
     private var lastTicket: UInt64 = 0
 
     init(_ configuration: PlannerConfiguration = .plain) {
@@ -88,6 +90,7 @@ struct Desk {
             case .start(let request): started.append(request)
             case .resume(let id): resumed.append(id)
             case .expedite(_, let extent): expedited.append(extent)
+            case .recover(let layer, _): recoveries.append(layer)
             case .complete(let ticket, let outcome):
                 precondition(completed[ticket.value] == nil, "demand \(ticket.value) completed twice")
                 completed[ticket.value] = outcome
@@ -166,6 +169,20 @@ struct Desk {
             fake.setPresent([extent])
             done(layer, extent, .available)
         }
+    }
+
+    /// Returns the recoveries begun since the last call.
+    mutating func newRecoveries() -> [LayerID] {
+        defer { recoveries = [] }
+        return recoveries
+    }
+
+    mutating func recovered(_ layer: LayerID, _ extent: Int, _ outcome: ExtentOutcome) {
+        apply(planner.extentRecovered(layer, extent: extent, outcome: outcome, now: now))
+    }
+
+    mutating func endRecovery(_ layer: LayerID, _ failure: String? = nil) {
+        apply(planner.recoveryEnded(layer, failure: failure, now: now))
     }
 
     mutating func end(_ request: FetchRequest, _ failure: RequestFailure? = nil) {

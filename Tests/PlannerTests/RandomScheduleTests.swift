@@ -16,6 +16,7 @@ import Testing
         // No new events: every demand that waits must end.
         for _ in 0..<20_000 where !world.open.isEmpty {
             for index in world.running.indices.reversed() { try world.step(index) }
+            for index in world.recovering.indices.reversed() { world.recover(index) }
             while !world.decoding.isEmpty { world.decode() }
             try world.settle()
             let wake = world.desk.planner.wakeTime ?? world.desk.now
@@ -44,6 +45,8 @@ private struct World {
     var layers: [LayerID] = []
     var running: [Running] = []
     var decoding: [(layer: Int, extent: Int)] = []
+    /// The running recoveries: each one's layer, and the next extent in its archive.
+    var recovering: [(layer: Int, next: Int)] = []
     /// The extents of each layer that a request has taken and that are not decoded yet.
     var held: [Set<Int>] = []
     var open: Set<UInt64> = []
@@ -88,7 +91,8 @@ private struct World {
             if let ticket = open.sorted().randomElement(using: &random) { desk.cancel(ticket) }
         case 3: desk.noteRead(layers[layer], extent..<extent + 1)
         case 4..<7: desk.pass(UInt64.random(in: 0..<300 * millisecond, using: &random))
-        case 7..<10: decode()
+        case 7..<9: decode()
+        case 9: if let index = recovering.indices.randomElement(using: &random) { recover(index) }
         case 10:
             // The store has dropped the extent, so it must be fetched again.
             if !held[layer].contains(extent) { fakes[layer].setPresent([extent], false) }
@@ -104,6 +108,11 @@ private struct World {
         for request in desk.newRequests() {
             let layer = try #require(layers.firstIndex(of: request.layer))
             running.append(Running(request: request, layer: layer))
+        }
+        for id in desk.newRecoveries() {
+            let layer = try #require(layers.firstIndex(of: id))
+            try #require(!recovering.contains { $0.layer == layer }, "a layer is recovered twice at the same time")
+            recovering.append((layer, 0))
         }
         for index in running.indices where desk.resumed.contains(running[index].request.id) {
             running[index].paused = false
@@ -125,7 +134,7 @@ private struct World {
             if let current = running[index].current { held[layer].remove(current) }
             running.remove(at: index)
             let kinds: [RequestFailure.Kind] = [
-                .retryable, .retryable, .throttled(retryAfter: 2 * second), .throttled(retryAfter: nil), .permanent,
+                .retryable, .unusable, .throttled(retryAfter: 2 * second), .throttled(retryAfter: nil), .permanent,
             ]
             desk.end(request, RequestFailure(kinds.randomElement(using: &random) ?? .permanent, reason: "chance"))
             return
@@ -141,6 +150,24 @@ private struct World {
         case .end:
             running.remove(at: index)
             desk.end(request)
+        }
+    }
+
+    /// Recovers the next extent of a layer, or ends the recovery.
+    mutating func recover(_ index: Int) {
+        let (layer, next) = recovering[index]
+        let isFailing = Int.random(in: 0..<20, using: &random) == 0
+        guard next < fakes[layer].extentCount, !isFailing else {
+            recovering.remove(at: index)
+            desk.endRecovery(layers[layer], isFailing ? "chance" : nil)
+            return
+        }
+        recovering[index].next += 1
+        if Int.random(in: 0..<10, using: &random) == 0 {
+            desk.recovered(layers[layer], next, .unstorable(reason: "chance"))
+        } else {
+            fakes[layer].setPresent([next])
+            desk.recovered(layers[layer], next, .available)
         }
     }
 

@@ -136,7 +136,8 @@ import Testing
                 let reason = await bench.engine.fetch(layer, 0..<1).failure
                 #expect(reason?.contains("digest") == true)
                 #expect(layer.presentCount == 0)
-                #expect(bench.registry.requests(.blob).count == 2)
+                // Two requests for the extent, and one for the whole blob.
+                #expect(bench.registry.requests(.blob).count == 3)
             }
             bench.registry.behaviour.corruptsBlobs = false
         }

@@ -42,6 +42,7 @@ struct LayerState: Sendable {
     var statistics = LayerStatistics()
     var accuracy = PredictionAccuracy()
     var knownStart = KnownStart()
+    var recovery = RecoveryState()
     /// The number of extents marked ``Marks/inFlight``.
     private(set) var inFlight = 0
 

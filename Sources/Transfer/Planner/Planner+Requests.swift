@@ -85,7 +85,7 @@ extension Planner {
             guard let corrupt = awaited[key]?.corrupt else { break }
             awaited[key]?.corrupt = corrupt + 1
             if corrupt + 1 >= configuration.corruptAttempts {
-                fail(key, reason: reason, now: now)
+                recoverOrFail(key, reason: reason, now: now)
             } else {
                 enqueue(key)
             }
@@ -125,7 +125,11 @@ extension Planner {
         let attempts = extent.attempts + 1
         awaited[key]?.attempts = attempts
         guard failure.kind != .permanent, attempts < configuration.demandAttempts else {
-            fail(key, reason: failure.reason, now: now)
+            if failure.kind.isAnswered {
+                recoverOrFail(key, reason: failure.reason, now: now)
+            } else {
+                fail(key, reason: failure.reason, now: now)
+            }
             return
         }
         let pause = self.pause(attempts, longest: times.retryLongest)
@@ -143,7 +147,12 @@ extension Planner {
     private mutating func retryHint(
         _ request: Request, undone: [Range<Int>], failure: RequestFailure, now: MonotonicTime
     ) {
-        guard failure.kind != .permanent, request.attempts + 1 < configuration.hintAttempts else { return }
+        guard failure.kind != .permanent, request.attempts + 1 < configuration.hintAttempts else {
+            if failure.kind.isAnswered, !undone.isEmpty {
+                requestRecovery(of: request.layer, reason: failure.reason, now: now)
+            }
+            return
+        }
         let pause = self.pause(request.attempts + 1, longest: times.retryLongest)
         hintQueue.prepend(
             undone.map {

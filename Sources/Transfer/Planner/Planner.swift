@@ -16,7 +16,8 @@ public import ContentStore
 /// - A demand for an extent in flight joins the extent's request, and the planner promotes this request to class
 ///   demand. If the extent is far behind in the request, the planner ends the request before the extent and requests
 ///   the extent separately.
-/// - The planner retries a failed request after a growing pause, or fails the demand with a reason. No demand outlives
+/// - The planner retries a failed request after a growing pause. If that does not help, it begins a recovery of the
+///   layer (``PlannerAction/recover(_:reason:)``), or fails the demand with a reason. No demand outlives
 ///   ``PlannerConfiguration/demandTimeout``.
 /// - Fill yields to demand. Every class but demand yields to a registry that asks for fewer requests.
 public struct Planner: Sendable {

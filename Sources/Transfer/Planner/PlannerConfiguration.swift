@@ -141,6 +141,12 @@ public struct PlannerConfiguration: Sendable {
     public var fillBytesPerSecond: UInt64?
     /// The pause of all classes but demand after the store failed to write an extent.
     public var storageFullPause = Duration.seconds(10)
+    /// The pause before the next recovery of a layer after a failed one; see ``PlannerAction/recover(_:reason:)``. The
+    /// pause doubles with each further failure. A recovery reads the whole blob, so a registry that lost a part of it
+    /// must not cause one for each read.
+    public var recoveryFirstPause = Duration.seconds(60)
+    /// The longest pause before the next recovery of a layer.
+    public var recoveryLongestPause = Duration.seconds(3600)
 
     public init() {}
 

@@ -25,6 +25,8 @@ struct AwaitedExtent: Sendable {
         case inFlight
         /// Waiting for the time of its next retry.
         case paused
+        /// Waiting for the recovery of its layer, because requests cannot bring it.
+        case recovering
     }
 
     var waiters: [DemandID] = []

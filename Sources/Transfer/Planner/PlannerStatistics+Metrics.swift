@@ -43,6 +43,9 @@ extension PlannerStatistics {
                 "speculative_extents_read_total", speculativeRead,
                 help: "Extents fetched as read-ahead or read-around that were read later."),
             .counter("corrupt_extents_total", corrupt, help: "Extents whose bytes did not match their index."),
+            .counter(
+                "layer_recoveries_total", recoveries,
+                help: "Times that a layer's blob was read from its first byte because requests for ranges failed."),
         ]
     }
 }

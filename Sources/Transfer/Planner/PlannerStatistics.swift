@@ -42,6 +42,8 @@ public struct PlannerStatistics: Hashable, Sendable {
     public var requestsFailed: UInt64 = 0
     /// The number of fetched extents whose bytes did not match the layer index.
     public var corrupt: UInt64 = 0
+    /// The number of recoveries of layers that the planner began.
+    public var recoveries: UInt64 = 0
 
     public init() {}
 }

@@ -18,6 +18,8 @@ struct PlannerTimes: Sendable {
     let startQuiet: UInt64
     let fillStarvation: UInt64
     let storageFullPause: UInt64
+    let recoveryFirstPause: UInt64
+    let recoveryLongestPause: UInt64
 
     init(_ configuration: PlannerConfiguration) {
         hintQuiet = configuration.hintQuiet.wholeNanoseconds
@@ -36,5 +38,7 @@ struct PlannerTimes: Sendable {
         startQuiet = configuration.startQuiet.wholeNanoseconds
         fillStarvation = configuration.fillStarvation.wholeNanoseconds
         storageFullPause = configuration.storageFullPause.wholeNanoseconds
+        recoveryFirstPause = configuration.recoveryFirstPause.wholeNanoseconds
+        recoveryLongestPause = configuration.recoveryLongestPause.wholeNanoseconds
     }
 }

@@ -55,6 +55,11 @@ public enum PlannerAction: Hashable, Sendable {
     case expedite(LayerID, Int)
     /// Complete the reader's demand with this outcome.
     case complete(DemandID, ChunkOutcome)
+    /// Recover the layer: read its own blob from the first byte, decode it in order, and publish its missing chunks.
+    /// `reason` tells why requests cannot bring an extent. The caller reports extents with
+    /// ``Planner/extentRecovered(_:extent:outcome:now:)``, and then calls ``Planner/recoveryEnded(_:failure:now:)``
+    /// once.
+    case recover(LayerID, reason: String)
 }
 
 /// The next step of a running request.
@@ -71,13 +76,24 @@ public enum RequestStep: Hashable, Sendable {
 public struct RequestFailure: Hashable, Sendable {
     /// The kind of failure, which decides what happens to waiting readers.
     public enum Kind: Hashable, Sendable {
-        /// A retry may succeed.
+        /// The registry did not answer. A retry may succeed.
         case retryable
+        /// The registry answered, but not with the requested bytes. A retry may succeed.
+        case unusable
         /// The registry answered 429 or 503. `retryAfter` is the pause from its `Retry-After` header, in nanoseconds;
         /// `nil` without the header.
         case throttled(retryAfter: UInt64?)
         /// The request failed, and a retry would fail in the same way.
         case permanent
+
+        /// True if the registry answered the request and asked for no pause. It may then answer a request for the whole
+        /// blob.
+        var isAnswered: Bool {
+            switch self {
+            case .unusable, .permanent: true
+            case .retryable, .throttled: false
+            }
+        }
     }
 
     public let kind: Kind

@@ -35,12 +35,14 @@ final class StreamingPipeline: Sendable {
             _ = started?.stop(reason: "the engine did not start")
             throw StreamingError(.noThread, "failed to start a thread", cause: error)
         }
+        let opener = BlobOpener(registry: registry, search: search, counters: counters)
         transfers = TransferRunner(
             orders,
             ranges: RangeReceiver(
-                scheduler: scheduler, opener: BlobOpener(registry: registry, search: search, counters: counters),
-                queue: queue, counters: counters, logger: logger),
-            packs: PackReceiver(scheduler: scheduler, queue: queue, counters: counters))
+                scheduler: scheduler, opener: opener, queue: queue, counters: counters, logger: logger),
+            packs: PackReceiver(scheduler: scheduler, queue: queue, counters: counters),
+            recoveries: RecoveryReceiver(
+                scheduler: scheduler, opener: opener, queue: queue, counters: counters, logger: logger))
     }
 
     /// Stops all parts. Returns when all transfers and threads have ended, or after `limit`.

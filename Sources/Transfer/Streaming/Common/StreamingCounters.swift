@@ -4,7 +4,8 @@ import Planner
 /// The counters of the streaming engine, except those that the planner keeps.
 final class StreamingCounters: Sendable {
     /// The number of bytes of response bodies that arrived, by ``FetchClass``. The bytes count in the class in which
-    /// their request started. Bytes of startup packs count in ``packBytes`` instead.
+    /// their request started. Bytes of startup packs count in ``packBytes`` instead, and bytes for recoveries in
+    /// ``recoveryBytes``.
     let received = PerClass(demand: Counter(), hint: Counter(), readahead: Counter(), fill: Counter())
     /// The number of bytes of response bodies that the engine discarded: bytes between the requested extents, and
     /// extents that were no longer needed.
@@ -25,4 +26,8 @@ final class StreamingCounters: Sendable {
     let packsAbandoned = Counter()
     /// The number of bytes of startup packs that arrived.
     let packBytes = Counter()
+    /// The number of recoveries that failed (``RecoveryReceiver``).
+    let recoveriesFailed = Counter()
+    /// The number of bytes of blobs that arrived for recoveries.
+    let recoveryBytes = Counter()
 }

@@ -26,6 +26,12 @@ extension StreamingSnapshot {
             .counter("startup_packs_total", packs, help: "Startup packs whose chunks were fetched."),
             .counter("startup_packs_abandoned_total", packsAbandoned, help: "Startup packs that were abandoned."),
             .counter("startup_pack_received_bytes_total", packBytes, help: "Bytes of startup packs that arrived."),
+            .counter(
+                "layer_recoveries_failed_total", recoveriesFailed,
+                help: "Reads of a layer's blob from its first byte that did not bring all missing chunks."),
+            .counter(
+                "recovery_received_bytes_total", recoveryBytes,
+                help: "Bytes of blobs that were read from the first byte."),
             .gauge("running_startup_packs", runningPacks, help: "Startup packs on their way."),
             .gauge("link_bytes_per_second", bytesPerSecond, help: "Estimated rate of the link."),
             .gauge("link_answer_seconds", answerDelay / 1e9, help: "Estimated time from a request to its answer."),

@@ -5,7 +5,8 @@ public struct StreamingSnapshot: Sendable, Hashable {
     /// The planner's counters.
     public var planner: PlannerStatistics
     /// The number of bytes of response bodies that arrived, by ``FetchClass``. The bytes count in the class in which
-    /// their request started. Bytes of startup packs count in ``packBytes`` instead.
+    /// their request started. Bytes of startup packs count in ``packBytes`` instead, and bytes for recoveries in
+    /// ``recoveryBytes``.
     public var received: PerClass<UInt64>
     /// The number of bytes of response bodies that the engine discarded: bytes between the requested extents, and
     /// extents that were no longer needed.
@@ -32,6 +33,10 @@ public struct StreamingSnapshot: Sendable, Hashable {
     public var packsAbandoned: UInt64
     /// The number of bytes of startup packs that arrived.
     public var packBytes: UInt64
+    /// The number of recoveries that failed. A recovery reads a layer's blob from its first byte.
+    public var recoveriesFailed: UInt64
+    /// The number of bytes of blobs that arrived for recoveries.
+    public var recoveryBytes: UInt64
     /// The latest estimate of the network link's rate, in bytes a second; 0 before the first measurement.
     public var bytesPerSecond: Double
     /// The latest estimate of the time from a request to the head of its answer, in nanoseconds; 0 before the first

@@ -1,14 +1,16 @@
 import NIOCore
 import Planner
 
-/// A decoding job: an extent (a decodable piece) of a layer's blob, or a frame of a startup pack. All of its compressed
-/// bytes have arrived.
+/// A decoding job: an extent (a decodable piece) of a layer's blob, a frame of a startup pack, or a part of a blob that
+/// is decoded from its first byte. All of its compressed bytes have arrived.
 struct DecodeJob: Sendable {
     enum Work: Sendable {
         /// An extent of a layer's blob, by its number.
         case extent(AttachedLayer, Int)
         /// A zstd frame of a startup pack.
         case frame(PackFrame)
+        /// A part of a layer's own blob.
+        case part(LayerRecovery.Part)
     }
 
     let work: Work
@@ -21,6 +23,7 @@ struct DecodeJob: Sendable {
     var layers: [AttachedLayer] {
         switch work {
         case .extent(let layer, _): [layer]
+        case .part(let part): [part.recovery.layer]
         case .frame(let frame):
             Dictionary(grouping: frame.items.compactMap(\.layer), by: \.id).values.compactMap(\.first)
         }

@@ -43,6 +43,10 @@ struct DecodeWorker: ~Copyable {
         switch job.work {
         case .extent(let layer, let extent): return run(extent, of: layer.content, pieces: PieceCursor(job.pieces))
         case .frame(let frame): return run(frame, PieceCursor(job.pieces))
+        case .part(let part):
+            // The recovery collects the outcomes of extents.
+            part.recovery.decode(job.pieces, isLast: part.isLast)
+            return .available
         }
     }
 

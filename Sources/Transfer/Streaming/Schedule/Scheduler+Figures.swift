@@ -18,6 +18,7 @@ extension Scheduler {
                 storeFailures: counters.storeFailures.value, backPressure: counters.backPressure.value,
                 hedged: counters.hedged.value, packs: counters.packs.value,
                 packsAbandoned: counters.packsAbandoned.value, packBytes: counters.packBytes.value,
+                recoveriesFailed: counters.recoveriesFailed.value, recoveryBytes: counters.recoveryBytes.value,
                 bytesPerSecond: state.planner.link.bytesPerSecond, answerDelay: state.planner.link.delay,
                 queued: state.planner.queued, decodeQueueBytes: decodeQueueBytes,
                 waitingDemands: state.completions.count, runningRequests: state.gates.count,

@@ -1,4 +1,5 @@
 import Base
+import Concurrency
 import ContentStore
 import Linux
 import Logging
@@ -30,6 +31,7 @@ final class Scheduler: Sendable {
         case resume(RequestGate)
         case expedite(LayerID, Int)
         case complete(@Sendable (ChunkOutcome) -> Void, ChunkOutcome)
+        case recover(RecoveryOrder)
     }
 
     let state: Guarded<State>
@@ -80,6 +82,7 @@ final class Scheduler: Sendable {
             case .resume(let gate): gate.open()
             case .expedite(let layer, let extent): queue.expedite(layer, extent)
             case .complete(let completion, let outcome): completion(outcome)
+            case .recover(let order): orders.yield(.recovery(order))
             }
         }
     }
@@ -97,6 +100,8 @@ final class Scheduler: Sendable {
             return .expedite(layer, extent)
         case .complete(let demand, let outcome):
             return state.completions.removeValue(forKey: demand).map { .complete($0, outcome) }
+        case .recover(let layer, let reason):
+            return state.layers[layer].map { .recover(RecoveryOrder(layer: $0, reason: reason)) }
         }
     }
 
@@ -218,6 +223,11 @@ final class Scheduler: Sendable {
         }
     }
 
+    /// Records the end of a recovery. `failure` is `nil` after a success.
+    func recoveryEnded(_ layer: AttachedLayer, failure: String?) {
+        apply { $0.planner.recoveryEnded(layer.id, failure: failure, now: $1) }
+    }
+
     /// Records that the layer's host answers only one range per request.
     func noteSingleRanges(_ layer: AttachedLayer) {
         state.withLock { $0.planner.noteSingleRanges(layer.id) }
@@ -240,6 +250,16 @@ final class Scheduler: Sendable {
             }
             apply { $0.planner.extentDone(layer.id, extent: extent, outcome: outcome, now: $1) }
         case .frame(let frame): decoded(frame, outcome)
+        case .part(let part):
+            let (layer, outcomes) = (part.recovery.layer, part.recovery.takeOutcomes())
+            if !outcomes.isEmpty {
+                apply { state, now in
+                    outcomes.sorted { $0.key < $1.key }.flatMap {
+                        state.planner.extentRecovered(layer.id, extent: $0.key, outcome: $0.value, now: now)
+                    }
+                }
+            }
+            part.done.fulfill()
         }
     }
 

@@ -4,6 +4,7 @@ import Planner
 enum TransferOrder: Sendable {
     case ranges(RangeOrder)
     case pack(PackOrder)
+    case recovery(RecoveryOrder)
 }
 
 /// A command to request ranges of a layer's blob.
@@ -21,4 +22,11 @@ struct PackOrder: Sendable {
     let request: PackRequest
     /// The IDs of the image's attached layers.
     let layers: Set<LayerID>
+}
+
+/// A command to recover a layer (``RecoveryReceiver``).
+struct RecoveryOrder: Sendable {
+    let layer: AttachedLayer
+    /// The reason why requests for ranges cannot bring chunks of the layer.
+    let reason: String
 }

@@ -38,22 +38,35 @@ final class BlobOpener: Sendable {
     /// Opens ranges of a blob that is in the same repositories as the layer of `order`. The class of `order` determines
     /// the priority of the request.
     ///
-    /// For each repository, the registry client itself uses mirrors and retries failed requests. If a repository still
-    /// fails, for example because it lacks the blob or denies access, this function tries the next repository. After
-    /// the last one, it searches for further repositories.
     func open(
         _ ranges: [ByteRange], of blob: Digest, size: UInt64, for order: RangeOrder
     ) async throws(RegistryError) -> BlobStream {
         let priority: RequestPriority = order.request.fetchClass == .demand ? .demand : .background
         let hull = ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0)
         let selection: BlobSelection = ranges.count > 1 ? .ranges(ranges) : .range(hull)
-        var last = RegistryError(.notFound, "the layer has no known location")
         var tried: Set<BlobLocation> = []
+        return try await open(
+            selection, of: blob, size: size, layer: order.layer, priority: priority, except: &tried)
+    }
+
+    /// Opens a blob that is in the same repositories as `layer`, at the first location that is not in `tried` and does
+    /// not fail. Adds each location that it tries to `tried`.
+    ///
+    /// For each repository, the registry client itself uses mirrors and retries failed requests. If a repository still
+    /// fails, for example because it lacks the blob or denies access, this function tries the next repository. After
+    /// the last one, it searches for further repositories.
+    ///
+    /// - Parameter size: the size of the blob in bytes; `nil` if unknown.
+    func open(
+        _ selection: BlobSelection, of blob: Digest, size: UInt64?, layer: AttachedLayer, priority: RequestPriority,
+        except tried: inout Set<BlobLocation>
+    ) async throws(RegistryError) -> BlobStream {
+        var last = RegistryError(.notFound, "the layer has no known location")
         while true {
-            guard let location = order.layer.locations.first(where: { !tried.contains($0) }) else {
-                guard await search.search(for: order.layer) else { throw last }
+            guard let location = layer.locations.first(where: { !tried.contains($0) }) else {
+                guard await search.search(for: layer) else { throw last }
                 // Another request may have searched just now, so only a search that finds nothing ends the loop.
-                guard order.layer.locations.contains(where: { !tried.contains($0) }) else { throw last }
+                guard layer.locations.contains(where: { !tried.contains($0) }) else { throw last }
                 continue
             }
             tried.insert(location)
@@ -61,7 +74,7 @@ final class BlobOpener: Sendable {
                 let stream = try await registry.open(
                     BlobLocation(repository: location.repository, digest: blob), selection, priority: priority,
                     knownSize: size)
-                order.layer.prefer(location)
+                layer.prefer(location)
                 return stream
             } catch {
                 switch error.code {

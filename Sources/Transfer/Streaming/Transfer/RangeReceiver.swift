@@ -101,8 +101,8 @@ extension RequestFailure {
         switch error.code {
         case .rateLimited:
             self.init(.throttled(retryAfter: error.retryAfter?.wholeNanoseconds), reason: "\(error)")
-        case .serverError, .connection, .timedOut, .brokenBody, .malformedAnswer:
-            self.init(.retryable, reason: "\(error)")
+        case .connection, .timedOut: self.init(.retryable, reason: "\(error)")
+        case .serverError, .brokenBody, .malformedAnswer: self.init(.unusable, reason: "\(error)")
         default: self.init(.permanent, reason: "\(error)")
         }
     }

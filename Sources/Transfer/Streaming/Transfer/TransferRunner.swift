@@ -3,7 +3,9 @@
 final class TransferRunner: Sendable {
     private let task: Task<Void, Never>
 
-    init(_ orders: AsyncStream<TransferOrder>, ranges: RangeReceiver, packs: PackReceiver) {
+    init(
+        _ orders: AsyncStream<TransferOrder>, ranges: RangeReceiver, packs: PackReceiver, recoveries: RecoveryReceiver
+    ) {
         task = Task {
             await withDiscardingTaskGroup { group in
                 for await order in orders {
@@ -11,6 +13,7 @@ final class TransferRunner: Sendable {
                         switch order {
                         case .ranges(let order): await ranges.receive(order)
                         case .pack(let order): await packs.receive(order)
+                        case .recovery(let order): await recoveries.receive(order)
                         }
                     }
                 }
