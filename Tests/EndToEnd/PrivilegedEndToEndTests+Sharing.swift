@@ -8,10 +8,15 @@ import Testing
 extension PrivilegedEndToEndTests {
     /// Gives the main eStargz image another repository, and returns its reference.
     private func copyImage(to repository: String) async throws -> String {
+        try await copyRepository("test/main", to: repository)
+        return "\(HostsDirectory.registry)/\(repository):estargz"
+    }
+
+    /// Copies everything in a repository of the shared registry to a new one.
+    func copyRepository(_ source: String, to repository: String) async throws {
         let repositories = "\(shared.lab.directory)/registry/docker/registry/v2/repositories"
         try await Command.run(
-            ["cp", "-a", "\(repositories)/test/main", "\(repositories)/\(repository)"], in: shared.lab)
-        return "\(HostsDirectory.registry)/\(repository):estargz"
+            ["cp", "-a", "\(repositories)/\(source)", "\(repositories)/\(repository)"], in: shared.lab)
     }
 
     /// In another namespace, containerd asks the snapshotter for the layers again. In the same one it does not, and
