@@ -59,8 +59,11 @@ import Testing
         }
     }
 
-    @Test("an artifact makes a layer streamable in its own repository only") func separatesRepositories() async throws {
-        try await ImagesFixture.with { (fixture) async throws in
+    @Test("an artifact makes a layer streamable in its own repository only, until the layer is verified")
+    func separatesRepositories() async throws {
+        var options = ImageOptions()
+        options.verifiesLayers = false
+        try await ImagesFixture.with(options) { (fixture) async throws in
             let ours = fixture.publishOrdinary(["a"])
             try await fixture.publishArtifact(of: ours)
             #expect(try await Self.names(ours, fixture) == ["a"])
@@ -72,6 +75,46 @@ import Testing
             let before = fixture.requests(ours.layerDigests[0])
             #expect(try await Self.names(ours, fixture) == ["a"])
             #expect(fixture.requests(ours.layerDigests[0]) == before)
+        }
+    }
+
+    enum Claimant: CaseIterable {
+        case holder, otherDiffID, notHolder
+    }
+
+    @Test(
+        "a verified layer is shared with images that state its diff ID and hold its blob", arguments: Claimant.allCases)
+    func sharesVerifiedLayers(claimant: Claimant) async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            try await TestRegistry.withRegistry(Behaviour()) { (elsewhere) async throws in
+                let ours = fixture.publishOrdinary(["a"])
+                try await fixture.publishArtifact(of: ours)
+                #expect(try await Self.names(ours, fixture) == ["a"])
+                let (digest, diffID) = (ours.layerDigests[0], ours.diffIDs[0])
+                let layer = try #require(try fixture.stored(digest))
+                #expect(await eventually { layer.verifiedDiffID == diffID })
+
+                let archive = TarWriter.archive([
+                    .directory("dir"), .file("dir/a", Samples.text(bytes: 300_000, seed: 1)),
+                ])
+                let blob = Compressed.gzip(archive)
+                #expect(Digest.of(blob) == digest)
+                let stated = TestLayer(blob, diffID: claimant == .otherDiffID ? Digest.of([1]) : diffID)
+                let registry = claimant == .notHolder ? elsewhere : fixture.registry
+                let theirs = registry.addImage(repository: "team/other", layers: [stated])
+                if claimant == .notHolder { elsewhere.removeBlob(digest) }
+                let before = fixture.requests(digest)
+                let outcome = await fixture.prepare(theirs, 0)
+                #expect(outcome.isReady == (claimant == .holder), "\(outcome)")
+                #expect(fixture.store.keys(ofBlob: digest).count == 1)
+                guard outcome.isReady else { return }
+                #expect(fixture.requests(digest) > before, "the repository shows that it has the blob")
+                #expect(outcome.chain == ChainKey(parent: nil, layer: layer.key))
+                let shown = fixture.requests(digest)
+                fixture.clock.advance(by: .seconds(180))
+                #expect(await fixture.prepare(theirs, 0).isReady)
+                #expect(fixture.requests(digest) == shown, "the result is kept")
+            }
         }
     }
 

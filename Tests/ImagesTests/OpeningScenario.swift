@@ -17,6 +17,10 @@ struct OpeningScenario: CustomStringConvertible {
         /// Only an artifact makes the layer streamable.
         case ordinary
         case brokenOrdinary
+        /// Another repository brought a verified layer of the blob to the store, which the image may share.
+        case elsewhere
+        /// The same, but the image states another diff ID, or its repository does not have the blob.
+        case unshared
     }
 
     enum Artifact: Hashable, CaseIterable {

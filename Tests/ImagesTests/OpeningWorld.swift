@@ -33,12 +33,12 @@ struct OpeningWorld: Hashable {
     enum Deed: Int {
         case manifest, store, pinnedStore, artifact, profiles, startProfile, containerdConfiguration,
             registryConfiguration, index
-        case earlyPack, pack, open, openBlob, attach, hint, landmarks, finish
+        case earlyPack, pack, open, openBlob, attach, hint, landmarks, finish, sharedStore, openShared
     }
 
     /// Numbers of layers or indexes, and deeds with such numbers, as bits.
     struct Bits: Hashable {
-        private var bits: UInt64 = 0
+        private var bits: UInt128 = 0
 
         func contains(_ number: Int) -> Bool { bits & 1 << number != 0 }
         func contains(_ deed: Deed, _ number: Int) -> Bool { contains(deed.rawValue * 4 + number) }
@@ -116,7 +116,10 @@ struct OpeningWorld: Hashable {
         case .index(let number): .index(image.indexes[number], arrived: !image.isInvented(index: number))
         case .startProfile: .startProfile(found: scenario.findsStartProfile)
         case .configuration:
-            scenario.hasConfiguration ? .configuration(chain: Self.chain) : .noConfiguration
+            scenario.hasConfiguration
+                ? .configuration(
+                    chain: Self.chain, diffIDs: image.digests.indices.map { OpeningImage.digest("archive \($0)") })
+                : .noConfiguration
         case .opened(let number): opening(number)
         case .attached(let number): .attached(image.digests[number])
         case .deadline: .deadline
@@ -124,8 +127,11 @@ struct OpeningWorld: Hashable {
     }
 
     private func lookUp(_ query: ImageOpening.StoreQuery) -> ImageOpening.Event {
-        switch number(query).map({ scenario.layers[$0] }) {
+        let isVerified = if case .verified = query { true } else { false }
+        return switch number(query).map({ scenario.layers[$0] }) {
         case .present: .present(query)
+        case .elsewhere: isVerified ? .present(query) : .elsewhere(query)
+        case .unshared: isVerified ? .missing(query) : .elsewhere(query)
         case .unreadable: .unreadable(query, FallbackReason(.storage))
         default: .missing(query)
         }
@@ -135,7 +141,7 @@ struct OpeningWorld: Hashable {
     private func number(_ query: ImageOpening.StoreQuery) -> Int? {
         switch query {
         case .pinned(let key): image.number(key.blob)
-        case .anyOfRepository(let blob): image.number(blob)
+        case .anyOfRepository(let blob), .verified(let blob, _): image.number(blob)
         }
     }
 
@@ -145,7 +151,8 @@ struct OpeningWorld: Hashable {
         let isOpened =
             switch scenario.layers[number] {
             case .present, .estargz: true
-            case .ordinary: hasIndex
+            case .ordinary, .unshared: hasIndex
+            case .elsewhere: hasIndex || asked.contains(.openShared, number)
             case .unreadable, .brokenEstargz, .brokenOrdinary: false
             }
         return isOpened ? .opened(digest) : .failed(digest, FallbackReason(.notStreamable, "\(number)"))
@@ -170,8 +177,16 @@ struct OpeningWorld: Hashable {
         case .fetchManifest: once(.manifest, 0, .manifest)
         case .checkStore(let query):
             guard let number = number(query) else { return }
-            let isPinned = if case .pinned = query { true } else { false }
-            once(isPinned ? .pinnedStore : .store, number, .store(query))
+            let deed: Deed =
+                switch query {
+                case .pinned: .pinnedStore
+                case .anyOfRepository: .store
+                case .verified: .sharedStore
+                }
+            once(deed, number, .store(query))
+            if case .verified(_, let diffID) = query {
+                require(diffID == OpeningImage.digest("archive \(number)"), "another layer's diff ID is looked up")
+            }
         case .lookUpArtifact(let manifest):
             require(manifest == image.manifest, "the artifact of another image is looked up")
             once(.artifact, 0, .artifact)
@@ -240,6 +255,9 @@ struct OpeningWorld: Hashable {
         opened.insert(number)
         switch source {
         case .store: require(scenario.layers[number] == .present, "layer \(number) is opened from an empty store")
+        case .shared:
+            _ = asked.insert(.openShared, number)
+            require(scenario.layers[number] == .elsewhere, "layer \(number) is shared without a right")
         case .blob: _ = asked.insert(.openBlob, number)
         case .artifact(let layer, let isIndexHere):
             guard isIndexHere, let index = self.number(ofIndex: layer.index.digest) else { return }

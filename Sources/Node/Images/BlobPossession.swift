@@ -16,6 +16,8 @@ struct BlobPossession: Sendable {
     /// The number of extents to fetch. Even somebody who knows a part of a private layer does not know which extents
     /// are requested.
     private static let extentCount = 3
+    /// The maximum number of extents to look at until there are enough that can be decoded.
+    private static let maximumChoices = 100
 
     let registry: RegistryClient
     let workers: NIOThreadPool
@@ -28,8 +30,8 @@ struct BlobPossession: Sendable {
         guard count > 0, !layer.chunks.extent(0).blob.isEmpty else {
             return try await checkExistence(layer, in: repository)
         }
-        let extents = Set((0..<Self.extentCount).map { _ in Int.random(in: 0..<count) })
         do {
+            let extents = try await workers.runIfActive { try Self.choose(layer) }
             try await withThrowingTaskGroup { group in
                 for extent in extents {
                     group.addTask { try await check(layer.chunks.extent(extent), of: layer, in: repository) }
@@ -41,6 +43,22 @@ struct BlobPossession: Sendable {
         } catch {
             throw FallbackReason(registry: error)
         }
+    }
+
+    /// Returns random extents of the layer that can be decoded. The node may lack the windows of some extents, and the
+    /// repository need not have them. Blocks on the disk.
+    private static func choose(_ layer: StoredLayer) throws -> Set<Int> {
+        var extents: Set<Int> = []
+        for _ in 0..<maximumChoices where extents.count < extentCount {
+            let extent = Int.random(in: 0..<layer.chunks.extentCount)
+            let restart = layer.chunks.extent(extent).restart
+            if let restart, !restart.window.isEmpty, layer.windows?.window(of: restart) == nil { continue }
+            extents.insert(extent)
+        }
+        guard extents.count >= min(extentCount, layer.chunks.extentCount) else {
+            throw FallbackReason(.unauthorized, "too few extents of blob \(layer.digest) can be checked")
+        }
+        return extents
     }
 
     private func checkExistence(_ layer: StoredLayer, in repository: Repository) async throws(FallbackReason) {

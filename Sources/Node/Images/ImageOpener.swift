@@ -157,7 +157,9 @@ struct ImageOpener: Sendable {
 
     private static func arrival(_ configuration: ImageConfiguration?) -> Arrival {
         guard let configuration else { return Arrival(event: .noConfiguration) }
-        return Arrival(event: .configuration(chain: configuration.chainID)) { $0.configuration = configuration }
+        return Arrival(event: .configuration(chain: configuration.chainID, diffIDs: configuration.diffIDs)) {
+            $0.configuration = configuration
+        }
     }
 
     private func fetchManifest(_ reference: ImageReference, _ request: RemoteLayerRequest) async -> Arrival {
@@ -171,6 +173,9 @@ struct ImageOpener: Sendable {
     private func checkStore(_ query: ImageOpening.StoreQuery, in repository: Repository) async -> Arrival {
         do throws(FallbackReason) {
             guard let layer = try await parts.layers.stored(query, in: repository) else {
+                if case .anyOfRepository(let blob) = query, try await parts.layers.hasVerified(blob) {
+                    return Arrival(event: .elsewhere(query))
+                }
                 return Arrival(event: .missing(query))
             }
             return Arrival(event: .present(query)) { $0.stored[query] = layer }
@@ -186,7 +191,12 @@ struct ImageOpener: Sendable {
         let (reference, contents, arrivals) = (run.reference, run.contents, run.arrivals)
         group.addTask {
             do throws(FallbackReason) {
-                let query = ImageOpening.StoreQuery(layer, options.formats)
+                let query =
+                    if case .shared(let diffID) = source {
+                        ImageOpening.StoreQuery.verified(digest, diffID: diffID)
+                    } else {
+                        ImageOpening.StoreQuery(layer, options.formats)
+                    }
                 let opened = try await parts.layers.open(
                     layer, of: reference, from: await contents.source(query, source))
                 arrivals.yield(

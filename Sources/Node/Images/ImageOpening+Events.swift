@@ -51,6 +51,14 @@ extension ImageOpening {
 
         /// Returns the lowest layer whose blob has this digest; `nil` if there is none.
         func layer(_ digest: Digest) -> LayerDescription? { layers.first { $0.digest == digest } }
+
+        /// Returns the diff ID of the layers with this blob. `diffIDs` are those of the image's configuration. Returns
+        /// `nil` if they are not as many as the layers, or if they differ for the blob.
+        func diffID(of digest: Digest, among diffIDs: [Digest]) -> Digest? {
+            guard diffIDs.count == layers.count else { return nil }
+            let found = Set(zip(layers, diffIDs).filter { $0.0.digest == digest }.map(\.1))
+            return found.count == 1 ? found.first : nil
+        }
     }
 
     /// A layer to look up in the store.
@@ -59,6 +67,9 @@ extension ImageOpening {
         case pinned(LayerKey)
         /// Any layer of this blob whose index came from the repository of the image.
         case anyOfRepository(Digest)
+        /// A layer of this blob that is verified to have this diff ID, from any repository. It is right for every image
+        /// that states both. The image's repository must hold the blob.
+        case verified(Digest, diffID: Digest)
 
         package init(_ layer: LayerDescription, _ formats: LayerFormatRegistry) {
             self =
@@ -72,6 +83,9 @@ extension ImageOpening {
         /// The layer is in the store.
         case present(StoreQuery)
         case missing(StoreQuery)
+        /// The outcome of a query for ``StoreQuery/anyOfRepository(_:)``: the store has a verified layer of the blob,
+        /// but its index came from another repository.
+        case elsewhere(StoreQuery)
         /// The store failed to return the layer.
         case unreadable(StoreQuery, FallbackReason)
         /// The contents of the streaming artifact, as an annotation in the registry's list of referrers states them.
@@ -86,8 +100,8 @@ extension ImageOpening {
         /// The outcome of ``Action/findProfile(chain:)``.
         case startProfile(found: Bool)
         /// The image's configuration. `chain` is the chain ID that follows from it; `nil` if the configuration names no
-        /// layers.
-        case configuration(chain: Digest?)
+        /// layers. `diffIDs` are the digests of the layers' archives, bottom first.
+        case configuration(chain: Digest?, diffIDs: [Digest])
         case noConfiguration
         case opened(Digest)
         case attached(Digest)
@@ -98,8 +112,8 @@ extension ImageOpening {
 
     package enum Action: Sendable, Hashable {
         case fetchManifest
-        /// Find out if the store has the layer. The outcome is ``Event/present(_:)``, ``Event/missing(_:)`` or
-        /// ``Event/unreadable(_:_:)``.
+        /// Find out if the store has the layer. The outcome is ``Event/present(_:)``, ``Event/missing(_:)``,
+        /// ``Event/elsewhere(_:)`` or ``Event/unreadable(_:_:)``.
         case checkStore(StoreQuery)
         case lookUpArtifact(Digest)
         /// Find out if any image of the repository has a profile.
@@ -141,6 +155,8 @@ extension ImageOpening {
     /// The source from which a layer is opened.
     package enum LayerSource: Sendable, Hashable {
         case store
+        /// The store, which has a verified layer with this diff ID.
+        case shared(diffID: Digest)
         /// The layer's blob, with a table of contents in the blob or in a companion image.
         case blob
         case artifact(StreamingArtifact.Layer, isIndexHere: Bool)

@@ -30,6 +30,9 @@ package struct ImageOpening: Sendable, Hashable {
         case waiting
         /// The layer waits for the outcome of ``Action/checkStore(_:)``.
         case checking
+        /// The store has a verified layer of the blob from another repository. The layer waits until it is known if the
+        /// image may share that one.
+        case sharing
         /// The store lacks the layer, and a streaming artifact may have its index. The layer waits for the artifact.
         case awaitingArtifact
         /// The streaming artifact has the layer's index. If the plan requested that index early, the layer waits for
@@ -52,6 +55,7 @@ package struct ImageOpening: Sendable, Hashable {
         case asked
         case present
         case missing
+        case elsewhere
         case unreadable(FallbackReason)
     }
 
@@ -108,6 +112,11 @@ package struct ImageOpening: Sendable, Hashable {
     /// True if an image of this repository has a recorded profile; `nil` until known.
     private var hasProfile: Bool?
     private var configuration = ConfigurationState.unknown
+    /// True once the configuration was requested from the registry.
+    private var isConfigurationFetched = false
+    /// The diff IDs in the configuration, bottom first.
+    private var diffIDs: [Digest] = []
+    private var isPastDeadline = false
     private var beginning = Beginning.undecided
     /// True once a look-up has found no profile for this start.
     private var hasNoStartProfile = false
@@ -165,6 +174,7 @@ package struct ImageOpening: Sendable, Hashable {
         case .manifestFailed(let reason): if image == nil { finish(.failure(reason)) }
         case .present(let query): presence[query] = .present
         case .missing(let query): presence[query] = .missing
+        case .elsewhere(let query): presence[query] = .elsewhere
         case .unreadable(let query, let reason): presence[query] = .unreadable(reason)
         case .announced(let contents): if case .running = artifact, !isFinished { announced = contents }
         case .artifact(let found): if case .running = artifact { take(found) }
@@ -172,7 +182,9 @@ package struct ImageOpening: Sendable, Hashable {
             if indexes[digest] != nil { indexes[digest] = arrived ? .arrived : .failed }
         case .profiles(let exist): if hasProfile == nil { hasProfile = exist }
         case .startProfile(let found): take(startProfile: found)
-        case .configuration(let chain): take(configuration: .known(chain: chain))
+        case .configuration(let chain, let diffIDs):
+            self.diffIDs = diffIDs
+            take(configuration: .known(chain: chain))
         case .noConfiguration: take(configuration: .missing)
         case .opened(let digest): settle(digest, .attaching)
         case .attached(let digest): settle(digest, .ready)
@@ -217,15 +229,13 @@ package struct ImageOpening: Sendable, Hashable {
 
     private mutating func take(configuration found: ConfigurationState) {
         switch configuration {
-        case .reading: configuration = found
-        case .fetching:
-            configuration = found
-            if case .known = found { announceStart(true) } else { announceStart(false) }
+        case .reading, .fetching: configuration = found
         case .unknown, .known, .missing: break
         }
     }
 
     private mutating func endOptionalLookups() {
+        isPastDeadline = true
         switch artifact {
         case .idle, .running: take(nil)
         case .done: break
@@ -333,6 +343,9 @@ package struct ImageOpening: Sendable, Hashable {
             switch presence[query(layer)] {
             case .present: open(digest, .store)
             case .unreadable(let reason): decline(digest, reason)
+            case .elsewhere:
+                layers[digest] = .sharing
+                proceed(digest, image)
             case .missing:
                 if isStreamableAsIs(layer) {
                     open(digest, .blob)
@@ -341,6 +354,14 @@ package struct ImageOpening: Sendable, Hashable {
                     proceed(digest, image)
                 }
             case .asked, nil: break
+            }
+        case .sharing:
+            switch shared(digest, image) {
+            case .present(let diffID): open(digest, .shared(diffID: diffID))
+            case .absent:
+                layers[digest] = .awaitingArtifact
+                proceed(digest, image)
+            case .undecided: break
             }
         case .awaitingArtifact:
             guard case .done(let found) = artifact else { return }
@@ -355,6 +376,41 @@ package struct ImageOpening: Sendable, Hashable {
             }
         case .waiting, .opening, .attaching, .ready, .ended, nil: break
         }
+    }
+
+    private enum Sharing {
+        case undecided
+        case present(diffID: Digest)
+        case absent
+    }
+
+    /// Decides if the image may use a verified layer from another repository. The image's own configuration must state
+    /// the layer's diff ID.
+    private mutating func shared(_ digest: Digest, _ image: ImageDescription) -> Sharing {
+        guard !isPastDeadline else { return .absent }
+        switch configuration {
+        case .unknown, .reading, .fetching: return .undecided
+        case .missing:
+            guard let descriptor = image.configuration, !isConfigurationFetched else { return .absent }
+            fetchConfiguration(descriptor)
+            return .undecided
+        case .known:
+            guard let diffID = image.diffID(of: digest, among: diffIDs) else { return .absent }
+            let query = StoreQuery.verified(digest, diffID: diffID)
+            switch presence[query] {
+            case .present: return .present(diffID: diffID)
+            case .missing, .elsewhere, .unreadable: return .absent
+            case .asked: return .undecided
+            case nil:
+                check(query)
+                return .undecided
+            }
+        }
+    }
+
+    private mutating func fetchConfiguration(_ descriptor: Descriptor) {
+        (configuration, isConfigurationFetched) = (.fetching, true)
+        actions.append(.fetchConfiguration(descriptor))
     }
 
     private mutating func open(_ digest: Digest, _ source: LayerSource) {
@@ -384,7 +440,7 @@ package struct ImageOpening: Sendable, Hashable {
 
     private func isUnderWay(_ digest: Digest) -> Bool {
         switch layers[digest] {
-        case .checking, .awaitingArtifact, .awaitingIndex, .opening, .attaching: true
+        case .checking, .sharing, .awaitingArtifact, .awaitingIndex, .opening, .attaching: true
         case .waiting, .ready, .ended, nil: false
         }
     }
@@ -479,8 +535,7 @@ package struct ImageOpening: Sendable, Hashable {
         switch configuration {
         case .known: announceStart(true)
         case .missing:
-            configuration = .fetching
-            actions.append(.fetchConfiguration(descriptor))
+            if isConfigurationFetched { announceStart(false) } else { fetchConfiguration(descriptor) }
         case .unknown, .reading, .fetching: break
         }
     }

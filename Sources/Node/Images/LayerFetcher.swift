@@ -48,19 +48,61 @@ struct LayerFetcher: Sendable {
         _ query: ImageOpening.StoreQuery, in repository: Repository
     ) async throws(FallbackReason) -> StoredLayer? {
         do {
-            return try await workers.runIfActive { [store] in
-                let keys: [LayerKey] =
-                    switch query {
-                    case .pinned(let key): [key]
-                    case .anyOfRepository(let blob): store.keys(ofBlob: blob).filter { $0.isOf(repository) }
-                    }
+            let found = try await workers.runIfActive { [store] () throws -> StoredLayer? in
+                let keys: [LayerKey]
+                switch query {
+                case .pinned(let key): keys = [key]
+                case .anyOfRepository(let blob): keys = store.keys(ofBlob: blob).filter { $0.isOf(repository) }
+                case .verified(let blob, let diffID):
+                    return try Self.verified(blob, in: store) { $0.verifiedDiffID == diffID }
+                }
                 for key in keys where try !store.isRefused(key) {
                     if let layer = try store.layer(key) { return layer }
                 }
                 return nil
             }
+            guard case .verified = query, let found else { return found }
+            return try await mayShare(found, repository) ? found : nil
         } catch {
             throw FallbackReason(.storage, "\(query): \(error)")
+        }
+    }
+
+    /// Returns true if the store has a verified layer of this blob that images of other repositories may share.
+    func hasVerified(_ blob: Digest) async throws(FallbackReason) -> Bool {
+        do {
+            return try await workers.runIfActive { [store] in try Self.verified(blob, in: store) { _ in true } != nil }
+        } catch {
+            throw FallbackReason(.storage, "\(blob): \(error)")
+        }
+    }
+
+    /// Returns a verified layer of the blob that images of all repositories may share. Blocks on the disk.
+    ///
+    /// Its index comes from a streaming artifact, because a table of contents may lack entries of the archive. The
+    /// layer is streamed from its own blob, because another repository need not have the copy.
+    private static func verified(
+        _ blob: Digest, in store: ContentStore, where isRight: (StoredLayer) -> Bool
+    ) throws -> StoredLayer? {
+        for key in store.keys(ofBlob: blob) {
+            guard case .index = key.pin, try !store.isRefused(key), let layer = try store.layer(key),
+                layer.verifiedDiffID != nil, layer.chunks.blobDigest == blob, isRight(layer)
+            else { continue }
+            return layer
+        }
+        return nil
+    }
+
+    /// Returns true if the repository may read a verified layer of another repository.
+    private func mayShare(_ layer: StoredLayer, _ repository: Repository) async throws -> Bool {
+        let known = try await workers.runIfActive { [records] in try records.repositories(of: layer.key) }
+        if known.contains(repository) { return true }
+        do throws(FallbackReason) {
+            try await BlobPossession(registry: registry, workers: workers).check(layer, in: repository)
+            return true
+        } catch {
+            // The repository may have a streaming artifact of its own.
+            return false
         }
     }
 
@@ -141,7 +183,7 @@ struct LayerFetcher: Sendable {
     /// Throws unless the repository may read a stored layer, because a chain of its images has the layer already, or
     /// because the repository holds the blob.
     private func checkRights(_ content: StoredLayer, in repository: Repository) async throws(FallbackReason) {
-        // Layers with another pin are never shared across repositories.
+        // A layer with another pin is the repository's own, or `stored` has checked the repository's rights.
         guard case .tableOfContents = content.key.pin else { return }
         let known: [Repository]
         do {

@@ -65,7 +65,7 @@ struct OpeningContents: Sendable {
         _ query: ImageOpening.StoreQuery, _ source: ImageOpening.LayerSource
     ) async -> LayerFetcher.Source {
         switch source {
-        case .store: return stored[query].map { .store($0) } ?? .blob
+        case .store, .shared: return stored[query].map { .store($0) } ?? .blob
         case .blob: return .blob
         case .artifact(let layer, let isIndexHere):
             let index = isIndexHere ? try? await indexes[layer.index.digest]?.value : nil
