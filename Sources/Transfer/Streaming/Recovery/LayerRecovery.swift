@@ -22,7 +22,7 @@ final class LayerRecovery: Sendable {
     }
 
     /// The maximum number of bytes of all pieces of a file that is cut in several ways.
-    private static let maximumBuffered = 128 << 20
+    private static let maximumBuffered = 64 << 20
     /// The maximum capacity of a buffer that is kept for the next piece.
     private static let keptBytes = 8 << 20
 

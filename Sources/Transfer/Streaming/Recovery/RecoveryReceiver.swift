@@ -13,22 +13,32 @@ import Registry
 /// missing chunks are in the store.
 struct RecoveryReceiver: Sendable {
     /// The minimum number of compressed bytes that are decoded at once, except at the end of the blob.
-    private static let partBytes = 256 << 10
+    private static let partBytes = 128 << 10
+    /// The maximum number of recoveries at the same time. Each may hold two chunks of the largest size in memory.
+    private static let maximumAtOnce = 8
+    /// The maximum time of one recovery in nanoseconds. A registry that sends its bytes drop by drop must not keep
+    /// other layers waiting forever.
+    private static let longest: UInt64 = 3_600_000_000_000
 
     let scheduler: Scheduler
     let opener: BlobOpener
     let queue: DecodeQueue
     let counters: StreamingCounters
     let logger: Logger
+    private let permits = AsyncSemaphore(maximumAtOnce)
 
     /// Performs one recovery, and reports its end to the scheduler.
     func receive(_ order: RecoveryOrder) async {
+        guard let permit = try? await permits.acquire() else {
+            return scheduler.recoveryEnded(order.layer, failure: order.reason)
+        }
+        defer { permit.release() }
         let content = order.layer.content
         let (begun, present) = (MonotonicTime.now(), content.presentBytes)
         logger.warning(
             "recovering a layer from the first byte of its blob",
             metadata: ["layer": "\(content.digest)", "reason": "\(order.reason)"])
-        let failure = await recover(order.layer)
+        let failure = await recover(order.layer, until: begun.advanced(by: Self.longest))
         var metadata: Logger.Metadata = [
             "layer": "\(content.digest)", "bytes": "\(content.presentBytes &- min(present, content.presentBytes))",
             "milliseconds": "\(MonotonicTime.now().since(begun) / 1_000_000)",
@@ -46,7 +56,7 @@ struct RecoveryReceiver: Sendable {
     }
 
     /// Returns the reason why chunks are still missing; `nil` after a success.
-    private func recover(_ layer: AttachedLayer) async -> String? {
+    private func recover(_ layer: AttachedLayer, until end: MonotonicTime) async -> String? {
         let content = layer.content
         let size = content.chunks.blobDigest == content.digest ? content.chunks.blobSize : nil
         var tried: Set<BlobLocation> = []
@@ -61,7 +71,7 @@ struct RecoveryReceiver: Sendable {
             }
             let recovery = LayerRecovery(layer, counters: counters)
             do throws(RegistryError) {
-                try await read(stream, into: recovery)
+                try await read(stream, into: recovery, until: end)
             } catch {
                 guard error.code != .cancelled, error.code != .shutDown else { return "\(error)" }
                 last = "\(error)"
@@ -74,7 +84,9 @@ struct RecoveryReceiver: Sendable {
     }
 
     /// Decodes the blob to its end, or until no chunk is missing.
-    private func read(_ stream: BlobStream, into recovery: LayerRecovery) async throws(RegistryError) {
+    private func read(
+        _ stream: BlobStream, into recovery: LayerRecovery, until end: MonotonicTime
+    ) async throws(RegistryError) {
         var iterator = stream.makeAsyncIterator()
         var previous: OneShot<Void>?
         var isLast = false
@@ -82,6 +94,9 @@ struct RecoveryReceiver: Sendable {
             var pieces: [ByteBuffer] = []
             var count = 0
             while count < Self.partBytes, !isLast {
+                guard MonotonicTime.now() < end else {
+                    throw RegistryError(.timedOut, "blob \(recovery.layer.content.digest) comes too slowly")
+                }
                 if let next = try await iterator.next() {
                     counters.recoveryBytes.add(UInt64(next.readableBytes))
                     count += next.readableBytes
