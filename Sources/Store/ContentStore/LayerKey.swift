@@ -11,7 +11,7 @@ public struct LayerKey: Sendable {
         /// images whose manifests state the same digest and size share the layer.
         case tableOfContents(Digest, size: UInt64)
         /// The index with this digest is part of a streaming artifact in `repository`. Only images of `repository`
-        /// share the layer.
+        /// share the layer until it is verified.
         case index(Digest, repository: String)
         /// Nothing vouches for the blob's table of contents, and the configuration allows that. Only images of
         /// `repository` share the layer.
