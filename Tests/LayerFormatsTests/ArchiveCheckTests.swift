@@ -1,4 +1,5 @@
 import Base
+import Codecs
 import LayerFormats
 import LayerIndex
 import TestSupport
@@ -17,6 +18,11 @@ import Testing
             try archive[start..<min(start + 10_000, archive.count)].withUnsafeBytes { try check.push($0) }
         }
         return try check.finish()
+    }
+
+    @Test("a lack of memory is not taken for a damaged archive") func separatesLackOfMemory() {
+        #expect(LayerFormatError(codec: CodecError(.outOfMemory, "no memory")).code == .outOfMemory)
+        #expect(LayerFormatError(codec: CodecError(.corrupt, "corrupt")).code == .badArchive)
     }
 
     @Test("accepts a file that a later entry replaces while a hard link keeps it") func acceptsReplacedFile() throws {

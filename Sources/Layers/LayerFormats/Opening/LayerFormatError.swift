@@ -1,5 +1,5 @@
 public import Base
-import Codecs
+package import Codecs
 import LayerIndex
 
 /// An error while reading a blob or creating a layer index from it.
@@ -27,18 +27,21 @@ public enum LayerFormatErrorCode: Hashable, Sendable {
     case undivided
     /// A tar archive or a compressed stream that is invalid or damaged, or a blob with an unexpected digest or size.
     case badArchive
+    /// A failed allocation of a decoder. It says nothing about the data.
+    case outOfMemory
     /// A mistake of the caller: bytes that were not requested, or calls in the wrong order.
     case badResponse
 }
 
 extension LayerFormatError {
     /// Creates the error for an archive that cannot be decoded.
-    init(codec error: CodecError) {
+    package init(codec error: CodecError) {
         let code: Code =
             switch error.code {
             case .unsupported: .unsupported
             case .undivided: .undivided
-            case .corrupt, .truncated, .outOfMemory: .badArchive
+            case .corrupt, .truncated: .badArchive
+            case .outOfMemory: .outOfMemory
             }
         self.init(code, error.message, cause: error)
     }

@@ -75,7 +75,12 @@ public final class ArchiveCheck {
             layer: tree.deviceTags.first, blobDigest: chunks.blobDigest, blobSize: 1 << 62)
     }
 
+    /// The maximum size of the archive in bytes (``ArchiveCutter/maximumBytes``).
+    public var maximumBytes: UInt64 { cutter.maximumBytes }
+
     /// Reads the next bytes of the archive.
+    ///
+    /// - Throws: `limit` if the archive has far more bytes than the index accounts for. All later calls throw it, too.
     public func push(_ archive: UnsafeRawBufferPointer) throws(LayerFormatError) {
         diffHasher.update(archive)
         try cutter.push(archive) { (event) throws(LayerFormatError) in

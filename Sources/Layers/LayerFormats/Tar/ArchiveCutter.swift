@@ -35,12 +35,18 @@ public final class ArchiveCutter {
 
     /// The length in bytes of pieces to which no chunk of the index corresponds.
     private static let unknownChunk: UInt64 = 4 << 20
+    /// The archive bytes that are accepted beside those that the index accounts for: padding, and files that later
+    /// entries replace.
+    private static let spareBytes: UInt64 = 64 << 20
     /// The maximum number of pieces in the holes of a file, in addition to the index's chunks.
     private static let maximumExtraHoles = 65_536
 
     private let tree: TreeImage
     private let chunks: ChunkTable
     private let skipsDescription: Bool
+    /// The maximum size of the archive in bytes. A few compressed bytes may decode to very many.
+    public let maximumBytes: UInt64
+    private var byteCount: UInt64 = 0
     private var reader = TarReader()
     private var finder: EntryFinder
     private var cleaner = EntryPath(limits: .standard)
@@ -64,15 +70,38 @@ public final class ArchiveCutter {
         self.chunks = chunks
         self.skipsDescription = skipsDescription
         finder = EntryFinder(tree)
+        maximumBytes = Self.maximumSize(tree, chunks)
+    }
+
+    /// Returns the maximum size in bytes of an archive that the index may describe.
+    ///
+    /// The content counts twice, because an archive also has the files that its later entries replace. An entry's
+    /// headers and padding take up to 4 KiB beside its names and extended attributes. The tree has these names and
+    /// attributes, and an archive may have them in several headers, and encoded.
+    private static func maximumSize(_ tree: TreeImage, _ chunks: ChunkTable) -> UInt64 {
+        let parts: [(UInt64, UInt64)] = [
+            (chunks.contentSize, 2), (tree.inodeCount, 4096), (UInt64(tree.byteCount), 4),
+        ]
+        return parts.reduce(spareBytes) {
+            let (product, isTooLarge) = $1.0.multipliedReportingOverflow(by: $1.1)
+            let (sum, overflow) = $0.addingReportingOverflow(product)
+            return isTooLarge || overflow ? .max : sum
+        }
     }
 
     /// Reads the next bytes of the archive, in pieces of any size. `sink` receives the events. It must not call
     /// ``push(_:_:)``.
     ///
-    /// - Throws: an error if the archive is damaged or not supported, or if the index is corrupt; errors of `sink`.
+    /// - Throws: an error if the archive is damaged or not supported, or if the index is corrupt; errors of `sink`;
+    ///   `limit` if the archive has far more bytes than the index accounts for. All later calls throw that, too.
     public func push(
         _ archive: UnsafeRawBufferPointer, _ sink: (Event) throws(LayerFormatError) -> Void
     ) throws(LayerFormatError) {
+        guard UInt64(archive.count) <= maximumBytes - byteCount else {
+            byteCount = maximumBytes
+            throw LayerFormatError(.limit, "the archive has over \(maximumBytes) bytes, far more than its index")
+        }
+        byteCount += UInt64(archive.count)
         try reader.push(archive) { (event, _) throws(LayerFormatError) in
             switch event {
             case .entry(let entry, _): try begin(entry, sink)
