@@ -1,5 +1,6 @@
 import Base
 import ContentStore
+import GRDB
 import Linux
 import NodeDatabase
 import Registry
@@ -212,6 +213,39 @@ import Testing
                 _ = try records.add(layer, parent: nil, claim: Self.digest("\(number)"))
             }
             #expect(try records.upstreams(limit: 2) == ["a.example", "c.example"])
+        }
+    }
+
+    @Test("the chains of local snapshots are known after an upgrade") func migratesBases() throws {
+        try withTemporaryDirectory { directory in
+            var state = try StateDatabase(root: directory)
+            var snapshots = SnapshotRecords(state)
+            let chain = try ChainRecords(state).add(Self.layer("a"), parent: nil, claim: Self.digest("1"))
+            let remote = try snapshots.createRemote(
+                RemoteIdentity(chain: chain, layer: Self.key("a")), parent: "", labels: [:],
+                usage: SnapshotUsage(size: 0, inodes: 0))
+            for (name, parent) in [("local", remote.key), ("container", "local"), ("other", "")] {
+                _ = try snapshots.create(key: name + ".new", parent: parent, kind: .active, labels: [:]) { _, _ in }
+                try snapshots.commit(name: name, key: name + ".new", labels: [:], parent: "")
+            }
+            let keys = [remote.key, "local", "container", "other"]
+            let bases = try keys.map { try snapshots.record(key: $0).base }
+            #expect(bases == [nil, chain, chain, nil])
+            try state.close()
+            let queue = try DatabaseQueue(path: directory + "/state.db")
+            try queue.write { database in
+                try database.execute(
+                    sql: """
+                        DELETE FROM grdb_migrations WHERE identifier = 'bases';
+                        DROP INDEX snapshot_base;
+                        ALTER TABLE snapshot DROP COLUMN base;
+                        """)
+            }
+            try queue.close()
+            state = try StateDatabase(root: directory)
+            snapshots = SnapshotRecords(state)
+            #expect(try keys.map { try snapshots.record(key: $0).base } == bases)
+            try state.close()
         }
     }
 }

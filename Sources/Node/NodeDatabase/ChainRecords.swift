@@ -160,9 +160,9 @@ public struct ChainRecords: Sendable {
         }
     }
 
-    /// Deletes the record of `chain`. Keeps the record if a remote snapshot represents the chain, or if the chain is
-    /// the parent of another chain. If no other chain contains the top layer of a deleted chain, adds that layer to
-    /// ``removedLayers()``.
+    /// Deletes the record of `chain`. Keeps the record if a remote snapshot represents the chain, if a local snapshot
+    /// was created on the chain, or if the chain is the parent of another chain. If no other chain contains the top
+    /// layer of a deleted chain, adds that layer to ``removedLayers()``.
     ///
     /// - Returns: false if the record stays.
     public func remove(_ chain: ChainKey) throws(NodeDatabaseError) -> Bool {
@@ -183,8 +183,9 @@ public struct ChainRecords: Sendable {
         }
     }
 
-    /// Returns the chains that no remote snapshot uses. A snapshot uses the chain that it represents, and every chain
-    /// below that chain.
+    /// Returns the chains that no snapshot uses. A remote snapshot uses the chain that it represents, a local one the
+    /// chain on which it was created, and both use every chain below. A container may still run on a chain after the
+    /// remote snapshot below got another one.
     public func unused() throws(NodeDatabaseError) -> [ChainKey] {
         try state.read("looking for chains that nothing uses") { database in
             try String.fetchAll(
@@ -192,6 +193,8 @@ public struct ChainRecords: Sendable {
                 sql: """
                     WITH RECURSIVE used (key) AS (
                         SELECT chain FROM snapshot WHERE chain IS NOT NULL
+                        UNION
+                        SELECT base FROM snapshot WHERE base IS NOT NULL
                         UNION
                         SELECT c.parent FROM chains c JOIN used ON c.key = used.key WHERE c.parent IS NOT NULL
                     )

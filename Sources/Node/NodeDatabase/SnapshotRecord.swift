@@ -32,11 +32,14 @@ public struct SnapshotRecord: Sendable, Equatable {
     /// The chain ID under which containerd knows a remote snapshot; `nil` for a local snapshot, or if no label stated
     /// the ID. An image stated the ID when the snapshot was created, so it may be wrong.
     public var claim: Digest?
+    /// The chain below a local snapshot, as it was when the snapshot was created; `nil` if there was none. The remote
+    /// snapshot below may have other layers since (``SnapshotRecords/replaceLayers(ofChain:claim:with:)``).
+    public var base: ChainKey?
 
     package init(
         id: Int64, key: String, parent: Int64? = nil, parentKey: String, kind: Kind, labels: [String: String],
         created: Int64, updated: Int64, usage: SnapshotUsage? = nil, remote: RemoteIdentity? = nil,
-        claim: Digest? = nil
+        claim: Digest? = nil, base: ChainKey? = nil
     ) {
         self.id = id
         self.key = key
@@ -49,6 +52,7 @@ public struct SnapshotRecord: Sendable, Equatable {
         self.usage = usage
         self.remote = remote
         self.claim = claim
+        self.base = base
     }
 }
 

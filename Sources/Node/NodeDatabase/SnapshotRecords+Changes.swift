@@ -23,8 +23,9 @@ extension SnapshotRecords {
             var record = SnapshotRecord(
                 id: 0, key: key, parent: below?.id, parentKey: parent, kind: kind, labels: labels, created: now,
                 updated: now)
+            let stack = try Self.ancestors(database, from: record.parent).map(\.entry)
+            if case .remote(let chain, _)? = stack.last { record.base = chain }
             try Self.insert(database, &record)
-            let stack = try Self.stack(database, from: record.parent)
             try attach(record, stack)
             return (record, stack)
         }
@@ -71,7 +72,8 @@ extension SnapshotRecords {
     }
 
     /// Gives the remote snapshot of a chain, and the snapshots below it, other layers. The keys, labels and claims stay
-    /// as they are, because containerd knows the snapshots by them.
+    /// as they are, because containerd knows the snapshots by them. Local snapshots above keep the old chain
+    /// (``SnapshotRecord/base``).
     ///
     /// - Parameters:
     ///   - claim: the claim of the top snapshot; see ``SnapshotRecord/claim``.
@@ -144,13 +146,14 @@ extension SnapshotRecords {
         let statement = try database.cachedStatement(
             sql: """
                 INSERT INTO snapshot
-                    (key, parent, kind, created, updated, labels, ref, size, inodes, chain, layer, claim)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    (key, parent, kind, created, updated, labels, ref, size, inodes, chain, layer, claim, base)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """)
         try statement.execute(arguments: [
             record.key, record.parent, record.kind.rawValue, record.created, record.updated,
             try text(of: record.labels), record.labels[SnapshotLabels.ref], record.usage?.size, record.usage?.inodes,
             record.remote?.chain.description, record.remote?.layer.description, record.claim?.description,
+            record.base?.description,
         ])
         record.id = database.lastInsertedRowID
     }

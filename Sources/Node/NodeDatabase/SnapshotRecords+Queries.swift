@@ -12,6 +12,33 @@ public enum StackEntry: Sendable, Equatable {
     case remote(ChainKey, claim: Digest?)
 }
 
+/// A committed snapshot on which another snapshot is to stand, and everything below.
+public struct SnapshotBase: Sendable {
+    /// A snapshot of the stack.
+    public struct Ancestor: Sendable {
+        public let key: String
+        /// The value of the label `containerd.io/snapshot.ref`; `nil` if there is none.
+        public let ref: String?
+        /// The snapshot's entry in the stack.
+        public let entry: StackEntry
+        /// The chain on which a local snapshot was created; see ``SnapshotRecord/base``.
+        public let base: ChainKey?
+    }
+
+    /// The snapshots, top first. The first remote snapshot is the last one.
+    public let ancestors: [Ancestor]
+
+    /// The lower directories of a new snapshot, top first.
+    public var entries: [StackEntry] { ancestors.map(\.entry) }
+
+    /// The first local snapshot that was created on another chain than the remote snapshot below has now; `nil` if
+    /// there is none. Its files may come from the other chain.
+    public var outdated: Ancestor? {
+        guard case .remote(let chain, _)? = ancestors.last?.entry else { return nil }
+        return ancestors.dropLast().first { $0.base != nil && $0.base != chain }
+    }
+}
+
 /// The directories and chains that await deletion. The number of a directory is the number of its removed snapshot. A
 /// chain may still have another remote snapshot.
 public struct RemovedThings: Sendable {
@@ -36,38 +63,60 @@ extension SnapshotRecords {
         try state.read("looking up snapshot \(key)") { try Self.requireParent($0, key: key) }
     }
 
-    /// Returns a snapshot and the stack below it, top first.
+    /// Returns a snapshot and the stack below it, top first. The stack ends with the chain on which the snapshot was
+    /// created, because the snapshot's own files belong to it. The remote snapshot below may have another one by now.
     public func recordAndStack(key: String) throws(NodeDatabaseError) -> (record: SnapshotRecord, stack: [StackEntry]) {
         try state.read("looking up snapshot \(key)") { database in
             let record = try Self.require(database, key: key)
-            return (record, try Self.stack(database, from: record.parent))
+            var stack = try Self.ancestors(database, from: record.parent).map(\.entry)
+            if let base = record.base, case .remote(_, let claim)? = stack.last {
+                stack[stack.count - 1] = .remote(base, claim: claim)
+            }
+            return (record, stack)
         }
     }
 
-    /// Returns the stack from the snapshot with number `top` down to the first remote snapshot. The merged tree of the
-    /// remote snapshot includes all snapshots below. If `top` is `nil`, the stack is empty.
-    static func stack(_ database: Database, from top: Int64?) throws -> [StackEntry] {
+    /// Returns the committed snapshot `key` and everything below it; `nil` for an empty key.
+    ///
+    /// - Throws: `notFound` if `key` has no record; `invalidArgument` if the snapshot is not committed.
+    public func base(key: String) throws(NodeDatabaseError) -> SnapshotBase? {
+        try state.read("looking up snapshot \(key)") { database in
+            try Self.requireParent(database, key: key).map {
+                SnapshotBase(ancestors: try Self.ancestors(database, from: $0.id))
+            }
+        }
+    }
+
+    /// Returns the snapshots from the one with number `top` down to the first remote snapshot. The merged tree of the
+    /// remote snapshot includes all snapshots below. If `top` is `nil`, there are none.
+    static func ancestors(_ database: Database, from top: Int64?) throws -> [SnapshotBase.Ancestor] {
         guard let top else { return [] }
         let statement = try database.cachedStatement(
             sql: """
-                WITH RECURSIVE below (id, parent, chain, claim, depth) AS (
-                    SELECT id, parent, chain, claim, 1 FROM snapshot WHERE id = ?
+                WITH RECURSIVE below (id, key, ref, parent, chain, claim, base, depth) AS (
+                    SELECT id, key, ref, parent, chain, claim, base, 1 FROM snapshot WHERE id = ?
                     UNION ALL
-                    SELECT s.id, s.parent, s.chain, s.claim, depth + 1 FROM snapshot s JOIN below ON s.id = below.parent
+                    SELECT s.id, s.key, s.ref, s.parent, s.chain, s.claim, s.base, depth + 1
+                    FROM snapshot s JOIN below ON s.id = below.parent
                     WHERE below.chain IS NULL AND depth <= \(deepestStack)
                 )
-                SELECT id, chain, claim FROM below ORDER BY depth
+                SELECT id, key, ref, chain, claim, base FROM below ORDER BY depth
                 """)
         let rows = try Row.fetchAll(statement, arguments: [top])
         guard rows.count <= deepestStack else {
             throw NodeDatabaseError(.failedPrecondition, "more than \(deepestStack) snapshots on top of one another")
         }
         return try rows.map { row in
-            guard let chain: String = row["chain"] else { return .local(row["id"]) }
-            guard let digest = Digest(chain) else {
-                throw NodeDatabaseError(.storage, "a snapshot in the database has a malformed digest")
+            var entry = StackEntry.local(row["id"])
+            if let chain: String = row["chain"] {
+                guard let digest = Digest(chain) else {
+                    throw NodeDatabaseError(.storage, "a snapshot in the database has a malformed digest")
+                }
+                entry = .remote(ChainKey(id: digest), claim: (row["claim"] as String?).flatMap { Digest($0) })
             }
-            return .remote(ChainKey(id: digest), claim: (row["claim"] as String?).flatMap { Digest($0) })
+            return SnapshotBase.Ancestor(
+                key: row["key"], ref: row["ref"], entry: entry,
+                base: (row["base"] as String?).flatMap { Digest($0) }.map(ChainKey.init(id:)))
         }
     }
 
@@ -139,14 +188,16 @@ extension SnapshotRecords {
         }
     }
 
-    /// Returns true if a remote snapshot represents `chain`. A snapshot of a chain above `chain` does not count.
+    /// Returns true if a remote snapshot represents `chain`, or if a local snapshot was created on it. A snapshot of a
+    /// chain above `chain` does not count.
     public func holds(chain: ChainKey) throws(NodeDatabaseError) -> Bool {
         try state.read("looking up chain \(chain)") { try Self.holds($0, chain: chain) }
     }
 
     static func holds(_ database: Database, chain: ChainKey) throws -> Bool {
         try Int.fetchOne(
-            database, sql: "SELECT 1 FROM snapshot WHERE chain = ? LIMIT 1", arguments: [chain.description]) != nil
+            database, sql: "SELECT 1 FROM snapshot WHERE chain = ?1 OR base = ?1 LIMIT 1",
+            arguments: [chain.description]) != nil
     }
 
     /// Returns all chains that remote snapshots represent. The content store must keep these chains.

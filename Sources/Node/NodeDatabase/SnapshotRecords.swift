@@ -14,7 +14,7 @@ public struct SnapshotRecords: Sendable {
 
     static let columns = """
         s.id, s.key, s.parent, s.kind, s.created, s.updated, s.labels, s.size, s.inodes, s.chain, s.layer,
-        s.claim, p.key AS parent_key
+        s.claim, s.base, p.key AS parent_key
         """
     static let tables = "snapshot s LEFT JOIN snapshot p ON p.id = s.parent"
 
@@ -36,6 +36,7 @@ public struct SnapshotRecords: Sendable {
             record.remote = RemoteIdentity(chain: ChainKey(id: chainID), layer: layerKey)
             record.claim = (row["claim"] as String?).flatMap { Digest($0) }
         }
+        record.base = (row["base"] as String?).flatMap { Digest($0) }.map(ChainKey.init(id:))
         return record
     }
 

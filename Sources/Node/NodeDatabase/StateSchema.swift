@@ -80,6 +80,22 @@ enum StateSchema {
                     CREATE INDEX snapshot_chain ON snapshot (chain, parent, claim) WHERE chain IS NOT NULL;
                     """)
         }
+        migrator.registerMigration("bases") { database in
+            try database.execute(
+                sql: """
+                    -- The chain below a local snapshot at its creation. The remote snapshot below may get another one.
+                    ALTER TABLE snapshot ADD COLUMN base TEXT;
+                    CREATE INDEX snapshot_base ON snapshot (base) WHERE base IS NOT NULL;
+                    WITH RECURSIVE below (id, parent, chain) AS (
+                        SELECT id, parent, NULL FROM snapshot WHERE chain IS NULL
+                        UNION ALL
+                        SELECT below.id, s.parent, s.chain FROM below JOIN snapshot s ON s.id = below.parent
+                        WHERE below.chain IS NULL
+                    )
+                    UPDATE snapshot SET base = (SELECT chain FROM below WHERE below.id = snapshot.id AND chain NOT NULL)
+                    WHERE chain IS NULL;
+                    """)
+        }
         return migrator
     }
 }
