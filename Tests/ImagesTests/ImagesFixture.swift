@@ -141,7 +141,7 @@ struct ImagesFixture: Sendable {
     /// Runs `body` with a complete fixture, and shuts it down in any case.
     static func with(
         _ options: ImageOptions = ImageOptions(), _ behaviour: Behaviour = Behaviour(),
-        registry configure: (inout RegistryConfiguration) -> Void = { _ in },
+        registry configure: (inout RegistryConfiguration) -> Void = { _ in }, claims: (any ImageClaimSource)? = nil,
         _ body: (ImagesFixture) async throws -> Void
     ) async throws {
         try await withTemporaryDirectory(in: "/var/tmp") { root in
@@ -168,7 +168,7 @@ struct ImagesFixture: Sendable {
                     registry: client, containerd: nil, store: store, fileSystem: fileSystem, engine: engine,
                     state: state, workers: workers, background: background, mountPoint: "/mount", clock: clock,
                     logger: .silent
-                ).images(options)
+                ).images(options, claims: claims)
                 let result: Result<Void, any Error>
                 do {
                     result = .success(

@@ -167,6 +167,36 @@ import Testing
         }
     }
 
+    @Test("an archive that nobody can compare with its index decides nothing, for ever")
+    func knowsUndecidableArchive() async throws {
+        let archive = Self.archive("right")
+        // GNU tar's old header of a sparse file. The sum of the header's bytes is in eight of them.
+        var odd = TarWriter.header(.file("odd", ""))
+        odd[156] = UInt8(ascii: "S")
+        odd.replaceSubrange(148..<156, with: Array("        ".utf8))
+        let sum = String(odd.reduce(0) { $0 + Int($1) }, radix: 8)
+        odd.replaceSubrange(148..<154, with: Array((String(repeating: "0", count: 6 - sum.count) + sum).utf8))
+        odd[154] = 0
+        let outcome = try await Self.outcome(streamed: archive, image: odd + archive)
+        guard case .undecidable(let reason) = outcome else {
+            Issue.record("\(outcome as Any)")
+            return
+        }
+        #expect(reason.contains("GNU tar's old format"))
+    }
+
+    @Test("a blob that decodes to far more than its index is not decoded to its end") func boundsDecodedBytes()
+        async throws
+    {
+        let archive = Self.archive("right")
+        let bomb = archive + [UInt8](repeating: 0, count: 80 << 20)
+        guard case .undecidable(let reason) = try await Self.outcome(streamed: archive, image: bomb) else {
+            Issue.record("not found")
+            return
+        }
+        #expect(reason.contains("far more than its index"))
+    }
+
     @Test("a mark of zeros on other bytes is refused when the index is installed")
     func refusesFalseZeros() throws {
         try withTemporaryDirectory(in: "/var/tmp") { directory in

@@ -218,7 +218,7 @@ struct RemoteTests {
             _ = try await snapshotter.prepare("k8s.io/9/container", top.chainID.description)
             let request = try #require(snapshotter.remote.admissions.first)
             #expect(request.chain == ChainKey(parent: bottom.chain(), layer: Layer.key(top.blob)))
-            #expect(request.chainID == top.chainID && request.topChainID == top.chainID)
+            #expect(request.chainID == top.chainID && request.topChainIDs == [top.chainID])
             #expect(request.namespace == "k8s.io")
             // A layer that containerd unpacks above the chain is no container.
             _ = try await snapshotter.prepare("k8s.io/9/extract-1-a sha256:0", top.chainID.description)
@@ -237,29 +237,112 @@ struct RemoteTests {
         }
     }
 
+    /// Records another stack of two layers for the chain of ``bottom`` and ``top``, and makes it replace the chain's
+    /// layers whenever a container is created. Returns the key of the new chain.
+    private func rebuild(_ snapshotter: Harness) throws -> ChainKey {
+        let layers = ["right bottom", "right top"].map { Layer.key(Layer($0).blob) }
+        let below = ChainKey(parent: nil, layer: layers[0])
+        let right = ChainKey(parent: below, layer: layers[1])
+        let records = ChainRecords(snapshotter.state)
+        let repository = Repository(host: "registry.test", name: "app")
+        var parent: ChainKey?
+        for (key, layer) in zip(layers, [bottom, top]) {
+            parent = try records.add(
+                RemoteLayer(key: key, repository: repository), parent: parent, claim: layer.chainID)
+        }
+        #expect(parent == right)
+        snapshotter.remote.replace([
+            RemoteIdentity(chain: below, layer: layers[0]), RemoteIdentity(chain: right, layer: layers[1]),
+        ])
+        return right
+    }
+
     @Test("a chain that was rebuilt takes the place of the old one") func replacesRebuiltChain() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
             try await snapshotter.remoteChain([bottom, top])
-            let layers = ["right bottom", "right top"].map { Layer.key(Layer($0).blob) }
-            let below = ChainKey(parent: nil, layer: layers[0])
-            let right = ChainKey(parent: below, layer: layers[1])
-            let records = ChainRecords(snapshotter.state)
-            let repository = Repository(host: "registry.test", name: "app")
-            var parent: ChainKey?
-            for (key, layer) in zip(layers, [bottom, top]) {
-                parent = try records.add(
-                    RemoteLayer(key: key, repository: repository), parent: parent, claim: layer.chainID)
-            }
-            #expect(parent == right)
-            snapshotter.remote.replace([
-                RemoteIdentity(chain: below, layer: layers[0]), RemoteIdentity(chain: right, layer: layers[1]),
-            ])
+            let right = try rebuild(snapshotter)
             let mount = try #require(try await snapshotter.prepare("k8s.io/9/one", top.chainID.description).first)
             #expect(mount.options.contains("lowerdir=\(snapshotter.remote.directory)/\(right.id.hex)"))
             // containerd still finds the snapshots as before.
             #expect(try await snapshotter.probe(bottom).map(\.name) == [bottom.chainID.description])
             _ = try await snapshotter.prepare("k8s.io/9/two", top.chainID.description)
             #expect(snapshotter.remote.admissions.last?.chain == right)
+        }
+    }
+
+    @Test("a container that runs on a chain keeps it after the chain was rebuilt", arguments: [false, true])
+    func keepsChainOfRunningContainer(isView: Bool) async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            try await snapshotter.remoteChain([bottom, top])
+            let old = top.chain(on: bottom)
+            let chains = ChainRecords(snapshotter.state)
+            let repository = Repository(host: "registry.test", name: "app")
+            var parent: ChainKey?
+            for layer in [bottom, top] {
+                parent = try chains.add(
+                    RemoteLayer(key: Layer.key(layer.blob), repository: repository), parent: parent,
+                    claim: layer.chainID)
+            }
+            #expect(parent == old)
+            let name = top.chainID.description
+            let before =
+                isView
+                ? try await snapshotter.view("k8s.io/9/running", name)
+                : try await snapshotter.prepare("k8s.io/9/running", name)
+            let right = try rebuild(snapshotter)
+            _ = try await snapshotter.prepare("k8s.io/9/new", name)
+            try await snapshotter.cleanup()
+            #expect(try await snapshotter.mounts("k8s.io/9/running") == before)
+            #expect(
+                try await snapshotter.mounts("k8s.io/9/new").first?.options.contains {
+                    $0.hasSuffix(right.id.hex)
+                } == true)
+            #expect(snapshotter.remote.forgotten.isEmpty)
+            #expect(try chains.unused().isEmpty)
+            #expect(try !chains.remove(old))
+            try await snapshotter.remove("k8s.io/9/running")
+            #expect(try Set(chains.unused()) == [old, bottom.chain()])
+            #expect(try chains.remove(old))
+        }
+    }
+
+    @Test("a local snapshot above a chain that was rebuilt is refused, with what to do")
+    func refusesLocalSnapshotOnWrongChain() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            try await snapshotter.remoteChain([bottom, top])
+            // containerd copies the image for a container with other owners.
+            let name = top.chainID.description
+            let copy = "k8s.io/8/\(Digest.of(Array("copy".utf8)))"
+            _ = try await snapshotter.prepare(copy + "-remap", name)
+            try await snapshotter.commit(copy, copy + "-remap")
+            _ = try await snapshotter.prepare("k8s.io/9/first", copy)
+            let request = try #require(snapshotter.remote.admissions.last)
+            #expect(request.chainID == top.chainID && request.topChainIDs.contains(top.chainID))
+            #expect(request.topChainIDs.count == 2, "the copy's name may be a chain ID")
+            _ = try rebuild(snapshotter)
+            for key in ["k8s.io/9/second", "k8s.io/9/third", "k8s.io/9/extract-1-a sha256:0"] {
+                let error = await failure { _ = try await snapshotter.prepare(key, copy) }
+                #expect(error?.code == .failedPrecondition)
+                #expect(error?.message.contains("remove the containers on it") == true, "\(error as Any)")
+                #expect(await failure { _ = try await snapshotter.stat(key) }?.code == .notFound)
+            }
+            // The image itself is right from now on, and so is a new copy.
+            _ = try await snapshotter.prepare("k8s.io/9/plain", name)
+            _ = try await snapshotter.prepare("k8s.io/9/new-remap", name)
+            try await snapshotter.commit("k8s.io/9/new", "k8s.io/9/new-remap")
+            _ = try await snapshotter.prepare("k8s.io/9/fourth", "k8s.io/9/new")
+        }
+    }
+
+    @Test("the label of an unpacked layer names the image, its name is not needed")
+    func namesImageOfLocalLayers() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            try await snapshotter.remoteChain([bottom])
+            try await snapshotter.layer("k8s.io/5/local", on: bottom.chainID.description, top.labels)
+            try await snapshotter.layer("k8s.io/6/copy", on: "k8s.io/5/local")
+            _ = try await snapshotter.prepare("k8s.io/9/container", "k8s.io/6/copy")
+            #expect(snapshotter.remote.admissions.last?.topChainIDs == [top.chainID])
+            #expect(snapshotter.remote.admissions.last?.chainID == bottom.chainID)
         }
     }
 

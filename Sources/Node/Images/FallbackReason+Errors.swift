@@ -10,6 +10,7 @@ extension FallbackReason {
             case .otherFormat, .unsupported: .notStreamable
             case .unverified: .unverified
             case .limit: .limit
+            case .outOfMemory: .busy
             default: .badIndex
             }
         self.init(code, "\(error)")

@@ -32,7 +32,7 @@ public struct FallbackReason: Error, Sendable, Hashable, CustomStringConvertible
         case mount
         /// The layer was not ready within the configured time.
         case timeout
-        /// Too many layers are being prepared.
+        /// Too many layers are being prepared, or memory is short.
         case busy
         /// A defect in Rivulet.
         case `internal`

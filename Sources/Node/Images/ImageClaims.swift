@@ -1,22 +1,31 @@
-import Base
+package import Base
 import Concurrency
-import ContainerRuntime
+package import ContainerRuntime
 import ContentStore
-import LayerFormats
-import Registry
+package import LayerFormats
+package import Registry
 
 /// An image in containerd's content store that claims a chain: containerd runs its containers on the chain's snapshot.
-struct ImageClaim: Sendable, Hashable {
-    let manifest: Digest
+package struct ImageClaim: Sendable, Hashable {
+    package let manifest: Digest
     /// The layers in the image's manifest, bottom first.
-    let layers: [LayerDescription]
+    package let layers: [LayerDescription]
     /// The diff IDs in the image's configuration, bottom first: as many as there are layers.
-    let diffIDs: [Digest]
+    package let diffIDs: [Digest]
     /// The repositories from which containerd fetched the manifest.
-    let repositories: Set<Repository>
+    package let repositories: Set<Repository>
+
+    package init(
+        manifest: Digest, layers: [LayerDescription], diffIDs: [Digest], repositories: Set<Repository>
+    ) {
+        self.manifest = manifest
+        self.layers = layers
+        self.diffIDs = diffIDs
+        self.repositories = repositories
+    }
 
     /// Returns the chain ID that the image states for its lowest `count` layers; `nil` if it has fewer.
-    func chainID(of count: Int) -> Digest? {
+    package func chainID(of count: Int) -> Digest? {
         guard count > 0, count <= diffIDs.count else { return nil }
         return diffIDs[..<count].reduce(nil) { ImageConfiguration.chainID(of: $1, on: $0) }
     }
@@ -41,16 +50,29 @@ struct ImageClaim: Sendable, Hashable {
     }
 }
 
+/// A source of the images that claim a chain.
+package protocol ImageClaimSource: Sendable {
+    /// The snapshotter's name in containerd's configuration.
+    var snapshotter: String { get }
+
+    /// Returns the images in `namespace` whose top chain has the ID `chainID`.
+    ///
+    /// `isComplete` is false if there are more images than the limit, or if a document of one cannot be read. Nobody
+    /// then knows what those images name.
+    func images(
+        claiming chainID: Digest, namespace: String
+    ) async throws(ContainerRuntimeError) -> (images: [ImageClaim], isComplete: Bool)
+}
+
 /// A finder of the images that claim a chain, in containerd's content store.
 ///
 /// When containerd has unpacked an image, it labels the image's configuration with the ID of the top chain, because the
 /// label keeps the chain's snapshots alive. The manifest, in turn, has a label that names the configuration.
-final class ImageClaims: Sendable {
+final class ImageClaims: ImageClaimSource {
     /// The maximum number of images that claim one chain.
     private static let maximumImages = 256
 
     private let containerd: ContentClient
-    /// The snapshotter's name in containerd's configuration.
     let snapshotter: String
     private let documents: PulledDocuments
 
@@ -60,10 +82,6 @@ final class ImageClaims: Sendable {
         self.snapshotter = snapshotter
     }
 
-    /// Returns the images in `namespace` whose top chain has the ID `chainID`.
-    ///
-    /// `isComplete` is false if there are more images than the limit, or if a document of one cannot be read. Nobody
-    /// then knows what those images name.
     func images(
         claiming chainID: Digest, namespace: String
     ) async throws(ContainerRuntimeError) -> (images: [ImageClaim], isComplete: Bool) {

@@ -27,7 +27,11 @@ public struct ImageOptions: Sendable {
     /// The snapshotter's name in containerd's configuration, `[proxy_plugins.<name>]`.
     public var snapshotterName = "rivulet"
     /// The maximum time for which the creation of a container waits until the layers of a disputed chain are verified.
-    public var admissionPatience = Duration.seconds(12)
+    ///
+    /// containerd holds its lock of the snapshotter during the wait. Once a garbage collection waits for this lock, all
+    /// other calls of all containers wait, too. So the time is short: enough for some 100 MB of layers, which is most
+    /// disputed images. The verification of larger ones continues, and kubelet tries again after 10 to 15 seconds.
+    public var admissionPatience = Duration.seconds(4)
     /// The options for recording and replaying profiles.
     public var profiles = ProfilePolicy()
     /// True if the streaming engine fetches the rest of each mounted image in the background

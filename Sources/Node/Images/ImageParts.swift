@@ -51,7 +51,12 @@ public struct ImageParts: Sendable {
     }
 
     /// Creates the node's ``RemoteImages`` from these parts.
-    public func images(_ options: ImageOptions) -> StreamedImages {
+    public func images(_ options: ImageOptions) -> StreamedImages { images(options, claims: nil) }
+
+    /// Creates the node's ``RemoteImages`` from these parts.
+    ///
+    /// - Parameter claims: the source of the images that claim a chain; `nil` for containerd's content store.
+    package func images(_ options: ImageOptions, claims: (any ImageClaimSource)?) -> StreamedImages {
         let building = AsyncSemaphore(1)
         let (engine, fills) = (engine, options.fillsInBackground)
         let verification = VerificationCounters()
@@ -74,7 +79,7 @@ public struct ImageParts: Sendable {
         let verifier =
             options.verifiesLayers
             ? LayerVerifier(
-                registry: registry, store: store, register: register, threads: BackgroundThreads(pool: background),
+                registry: registry, store: store, register: register, threads: (background, workers),
                 counters: verification, engine: engine, fills: fills, delay: options.verificationDelay, clock: clock,
                 logger: logger)
             : nil
@@ -112,9 +117,10 @@ public struct ImageParts: Sendable {
             opener: opener, register: register, mounts: mounts, start: start,
             admission: ChainAdmission(
                 register: register, verifier: verifier,
-                claims: containerd.map {
-                    ImageClaims(containerd: $0, snapshotter: options.snapshotterName, documents: documents)
-                },
+                claims: claims
+                    ?? containerd.map {
+                        ImageClaims(containerd: $0, snapshotter: options.snapshotterName, documents: documents)
+                    },
                 formats: options.formats, patience: options.admissionPatience, clock: clock, logger: logger),
             expected: ExpectedImages(registry: registry, chains: register, clock: clock),
             registries: options.registries,

@@ -23,6 +23,9 @@ package struct LayerVerification: Sendable {
         case verified(diffID: Digest)
         /// The blob's archive is not what the index describes: a description of the first difference.
         case refused(String)
+        /// Nobody can say, because the blob's archive has something that the check does not support, or too much of it:
+        /// the reason. Another attempt ends in the same way.
+        case undecidable(String)
     }
 
     private let source: BlobSource
@@ -89,7 +92,17 @@ package struct LayerVerification: Sendable {
             }
         }
         let size = layer.chunks.blobDigest == layer.digest ? layer.chunks.blobSize : nil
+        // The size of a blob whose copy is streamed is unknown. Compression does not make an archive much larger.
+        let received = Guarded((count: UInt64(0), limit: reading.withLock { $0.check.maximumBytes }))
         try await source.read(layer.digest, nil, of: size, on: threads) { bytes in
+            try received.withLock { received in
+                guard UInt64(bytes.count) <= received.limit - received.count else {
+                    throw LayerFormatError(.limit, "the blob has over \(received.limit) bytes")
+                }
+                received.count += UInt64(bytes.count)
+            }
+            // A lack of memory says nothing about the blob, so there is no need to read the rest.
+            if let error = failure.withLock({ $0 }), error.code == .outOfMemory { throw error }
             reading.withLock { $0.hasher.update(bytes) }
             step { (decoder, check) throws(LayerFormatError) in
                 try decoder.push(bytes) { (made) throws(LayerFormatError) in try check.push(made) }
@@ -107,9 +120,11 @@ package struct LayerVerification: Sendable {
                 finding.withLock { $0 = found }
             }
             if let error = failure.withLock({ $0 }) {
-                // That the check does not support the archive, or is not allowed to, is no finding about the index.
-                if error.code == .unsupported || error.code == .limit { throw error }
-                return .refused("its archive cannot be read: \(error)")
+                switch error.code {
+                case .outOfMemory: throw error
+                case .unsupported, .limit: return .undecidable("\(error)")
+                default: return .refused("its archive cannot be read: \(error)")
+                }
             }
             guard let found = finding.withLock({ $0 }) else { return .refused("its archive cannot be read") }
             return found.difference.map { .refused($0) } ?? .verified(diffID: found.diffID)

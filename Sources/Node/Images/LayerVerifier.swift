@@ -7,8 +7,8 @@ import NodeDatabase
 import Registry
 import Streaming
 
-/// The verifier of layers. It verifies one layer after the other (``LayerVerification``), records the results, and
-/// reports snapshots whose chain ID turns out to be wrong.
+/// The verifier of layers. It verifies layers in turn (``VerificationQueue``, ``LayerVerification``), records the
+/// results, and reports snapshots whose chain ID turns out to be wrong.
 ///
 /// A layer is verified once it is complete. A layer that background fill does not complete is verified some time after
 /// it is mounted. The verification needs the network, so it waits while containers start. A failed verification is
@@ -22,11 +22,23 @@ final class LayerVerifier: Sendable {
     private static let longest = Duration.seconds(1800)
     /// The maximum number of attempts until the layer's image is mounted again.
     private static let maximumAttempts = 8
+    /// The rate in bytes a second below which a registry is too slow. A registry that sends its bytes drop by drop must
+    /// not keep a turn from other layers.
+    private static let minimumRate: UInt64 = 32 << 10
+    /// The time for which a registry may be slower than ``minimumRate``, for urgent layers and for others.
+    private static let grace = (urgent: Duration.seconds(10), background: Duration.seconds(60))
+    /// The time after which an urgent turn ends if another urgent layer waits. The attempt is then repeated.
+    private static let share = Duration.seconds(60)
+    /// The time between looks at the pace of an attempt.
+    private static let watchInterval = Duration.seconds(2)
+    /// The maximum number of layers that are remembered as undecidable.
+    private static let maximumUndecidable = 4096
 
     private let registry: RegistryClient
     private let store: ContentStore
     private let register: ChainRegister
-    private let threads: BackgroundThreads
+    /// The threads that run only when a processor is idle, and ordinary ones.
+    private let threads: (idle: NIOThreadPool, ordinary: NIOThreadPool)
     private let engine: StreamingEngine
     /// True if background fill is switched on.
     private let fills: Bool
@@ -35,15 +47,20 @@ final class LayerVerifier: Sendable {
     private let clock: any TimeSource
     private let logger: Logger
     private let counters: VerificationCounters
-    private let turn = AsyncSemaphore(1)
-    /// The layers that wait for their verification or are being verified. The signal ends the wait.
+    private let queue = VerificationQueue()
+    /// The signal after each attempt.
+    let changes = ChangeSignal()
+    /// The layers that cannot be verified, and why. Another attempt would end in the same way.
+    private let undecidable = Guarded(BoundedCache<LayerKey, String>(capacity: maximumUndecidable))
+    /// The layers that wait for their verification or are being verified. The signal makes the verification urgent.
     private let underWay = Guarded<[LayerKey: OneShot<Void>]>([:])
     /// The mounted layers that are neither complete nor verified.
     private let waiting = Guarded<Set<LayerKey>>([])
 
     init(
-        registry: RegistryClient, store: ContentStore, register: ChainRegister, threads: BackgroundThreads,
-        counters: VerificationCounters, engine: StreamingEngine, fills: Bool, delay: Duration, clock: any TimeSource,
+        registry: RegistryClient, store: ContentStore, register: ChainRegister,
+        threads: (idle: NIOThreadPool, ordinary: NIOThreadPool), counters: VerificationCounters,
+        engine: StreamingEngine, fills: Bool, delay: Duration, clock: any TimeSource,
         logger: Logger
     ) {
         self.registry = registry
@@ -64,7 +81,10 @@ final class LayerVerifier: Sendable {
         begin(layer.key, isUrgent: false)
     }
 
-    /// Begins to verify a layer, whether or not it is complete. Returns at once.
+    /// Returns the reason why the layer cannot be verified; `nil` if it may be.
+    func undecidableReason(_ key: LayerKey) -> String? { undecidable.withLock { $0[key] } }
+
+    /// Begins to verify a layer for which somebody waits, whether or not the layer is complete. Returns at once.
     func verifyNow(_ key: LayerKey) {
         underWay.withLock { _ = $0[key]?.fulfill() }
         begin(key, isUrgent: true)
@@ -106,11 +126,12 @@ final class LayerVerifier: Sendable {
     ///
     /// - Parameter isUrgent: true to begin at once, even while containers start.
     private func begin(_ key: LayerKey, isUrgent: Bool) {
-        let isNow = OneShot<Void>()
-        if isUrgent { isNow.fulfill() }
+        guard undecidableReason(key) == nil else { return }
+        let first = OneShot<Void>()
+        if isUrgent { first.fulfill() }
         let isNew = underWay.withLock { underWay in
             if underWay[key] != nil { return false }
-            underWay[key] = isNow
+            underWay[key] = first
             return true
         }
         guard isNew else { return }
@@ -119,33 +140,48 @@ final class LayerVerifier: Sendable {
             // Waits while containers start, but not forever.
             var wait = delay
             repeat {
-                if case .value = await isNow.wait(atMost: wait, clock: clock) { break }
+                if case .value = await first.wait(atMost: wait, clock: clock) { break }
                 wait *= 2
             } while self?.engine.isStarting == true && wait < delay * 16
+            var urgency = first
             var pause = Self.firstPause
             for attempt in 1...Self.maximumAttempts {
                 let next = attempt < Self.maximumAttempts ? pause : nil
-                guard let isDecided = await self?.attempt(key, number: attempt, next: next) else { return }
+                guard let isDecided = await self?.attempt(key, number: attempt, next: next, urgency) else { return }
+                self?.changes.fire()
                 if isDecided { break }
                 guard next != nil else { break }
                 // An urgent request ends the pause.
-                let isNow = OneShot<Void>()
-                self?.underWay.withLock { $0[key] = isNow }
-                if case .cancelled = await isNow.wait(atMost: pause, clock: clock) { break }
+                let again = OneShot<Void>()
+                self?.underWay.withLock { $0[key] = again }
+                if case .cancelled = await again.wait(atMost: pause, clock: clock) { break }
+                urgency = again
                 pause *= 2
             }
             self?.underWay.withLock { $0[key] = nil }
         }
     }
 
-    /// Tries to verify the layer. Returns false if that has to be repeated.
+    /// Tries to verify the layer when it is its turn. Returns false if that has to be repeated.
     ///
-    /// - Parameter next: the pause before the next attempt; `nil` if there is none.
-    private func attempt(_ key: LayerKey, number: Int, next: Duration?) async -> Bool {
+    /// - Parameters:
+    ///   - next: the pause before the next attempt; `nil` if there is none.
+    ///   - urgency: the signal that somebody waits for the layer.
+    private func attempt(_ key: LayerKey, number: Int, next: Duration?, _ urgency: OneShot<Void>) async -> Bool {
         do {
-            try await turn.withPermit {
-                // A registry that sends its bytes drop by drop must not keep all other layers waiting.
-                try await withTimeout(Self.longest) { try await self.verify(key) }
+            let known = try await threads.ordinary.runIfActive { [register] in
+                try register.records.repositories(of: key)
+            }
+            // A layer may be complete before it is recorded. It is then verified when it is mounted.
+            guard !known.isEmpty else { return true }
+            // A repository that begins to answer and then stops must not be the first one each time.
+            let start = (number - 1) % known.count
+            let repositories = Array(known[start...] + known[..<start])
+            try await queue.withTurn(repositories[0].host, urgency: urgency) { turn in
+                let pace = BlobSource.Pace(clock: self.clock)
+                try await self.watching(pace, turn, urgency) {
+                    try await self.verify(key, in: repositories, pace, urgency)
+                }
             }
             return true
         } catch {
@@ -160,37 +196,75 @@ final class LayerVerifier: Sendable {
         }
     }
 
-    /// Verifies the layer unless it is gone, and records the result.
-    private func verify(_ key: LayerKey) async throws {
-        let (layer, repositories) = try await threads.run { [store, register] in
-            (try store.isRefused(key) ? nil : try store.layer(key), try register.records.repositories(of: key))
+    /// Runs `body`, an attempt. Cancels it if a registry is too slow, or if it took its share of an urgent turn for
+    /// which another layer waits.
+    private func watching(
+        _ pace: BlobSource.Pace, _ turn: VerificationQueue.Turn, _ urgency: OneShot<Void>,
+        _ body: @escaping @Sendable () async throws -> Void
+    ) async throws {
+        let start = clock.now
+        try await withTimeout(Self.longest, clock: clock) {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await body() }
+                group.addTask { [self] in
+                    while true {
+                        try await clock.sleep(for: Self.watchInterval)
+                        let grace = urgency.current == nil ? Self.grace.background : Self.grace.urgent
+                        if pace.isBelow(rate: Self.minimumRate, after: grace) {
+                            throw RegistryError(
+                                .timedOut, "the registry sends under \(Self.minimumRate) bytes a second")
+                        }
+                        if turn.lane == .urgent, turn.isWanted, start.duration(to: clock.now) >= Self.share {
+                            throw RegistryError(.timedOut, "other layers wait for their verification")
+                        }
+                    }
+                }
+                defer { group.cancelAll() }
+                try await group.next()
+            }
         }
-        // A layer may be complete before it is recorded. It is then verified when it is mounted.
-        guard let layer, layer.verifiedDiffID == nil, !repositories.isEmpty else { return }
+    }
+
+    /// Verifies the layer unless it is gone, and records the result.
+    private func verify(
+        _ key: LayerKey, in repositories: [Repository], _ pace: BlobSource.Pace, _ urgency: OneShot<Void>
+    ) async throws {
+        let ordinary = threads.ordinary
+        let layer = try await ordinary.runIfActive { [store] in try store.isRefused(key) ? nil : try store.layer(key) }
+        guard let layer, layer.verifiedDiffID == nil else { return }
         let verification = LayerVerification(
-            source: BlobSource(registry: registry, repositories: repositories), threads: threads, logger: logger)
-        let outcome = try await verification.outcome(of: layer) { [threads, register] diffID in
-            try await threads.run { try register.records.isStated(diffID, of: key) }
+            source: BlobSource(
+                registry: registry, repositories: repositories,
+                priority: urgency.current == nil ? .background : .demand, pace: pace),
+            threads: BackgroundThreads(idle: threads.idle, ordinary: ordinary, urgency: urgency), logger: logger)
+        let outcome = try await verification.outcome(of: layer) { [register] diffID in
+            try await ordinary.runIfActive { try register.records.isStated(diffID, of: key) }
         }
         switch outcome {
         case .verified(let diffID):
-            try await threads.run { [store] in try store.markVerified(layer, diffID: diffID) }
+            try await ordinary.runIfActive { [store] in try store.markVerified(layer, diffID: diffID) }
             counters.verified.add()
             logger.info("layer verified", metadata: ["layer": "\(key.blob)", "diff_id": "\(diffID)"])
             try await reportWrongClaims(key)
         case .refused(let difference):
-            try await threads.run { [store] in try store.refuse(key) }
+            try await ordinary.runIfActive { [store] in try store.refuse(key) }
             counters.refused.add()
             logger.critical(
                 "layer is not what its blob contains and is refused from now on: stop the containers that run from it",
                 metadata: ["layer": "\(key)", "difference": "\(difference)"])
+        case .undecidable(let reason):
+            undecidable.withLock { $0[key] = reason }
+            counters.undecidable.add()
+            logger.warning(
+                "layer cannot be verified: images that disagree about its chain are not run from it",
+                metadata: ["layer": "\(key)", "reason": "\(reason)"])
         }
     }
 
     /// Looks at all snapshots on chains that contain the layer `key`. Reports those whose claim differs from the ID of
     /// their chain's layers.
     private func reportWrongClaims(_ key: LayerKey) async throws {
-        let wrong = try await threads.run { [register] in
+        let wrong = try await threads.ordinary.runIfActive { [register] in
             try register.records.claims(onChainsWith: key).filter { claim in
                 // A chain that cannot be read is not mounted either.
                 let truth = try? register.trueChainID(of: claim.chain)

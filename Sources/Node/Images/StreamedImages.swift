@@ -2,7 +2,7 @@ public import Base
 import Concurrency
 public import ContentStore
 import LayerIndex
-public import NodeDatabase
+import NodeDatabase
 import Registry
 
 /// The node's implementation of ``RemoteImages``: opens images from their registries and mounts them.
@@ -13,6 +13,8 @@ public final class StreamedImages: RemoteImages {
     private let mounts: ChainMounts
     private let start: ChainStart
     let admission: ChainAdmission
+    /// The chains that are kept for a rebuild.
+    let held: HeldChains
     private let expected: ExpectedImages
     /// The hosts of the registries from which layers are streamed; `nil` allows all.
     private let registries: Set<String>?
@@ -33,6 +35,7 @@ public final class StreamedImages: RemoteImages {
         self.mounts = mounts
         self.start = start
         self.admission = admission
+        held = HeldChains(clock: clock)
         self.expected = expected
         self.registries = registries
         self.verification = verification
@@ -45,47 +48,51 @@ public final class StreamedImages: RemoteImages {
     public var metrics: [MetricFamily] { verification.metrics(unverified: store.unverifiedCount) }
 
     public func prepareLayer(_ request: RemoteLayerRequest) async -> RemoteLayerOutcome {
-        finder?.note(namespace: request.namespace)
         do throws(FallbackReason) {
-            let reference: ImageReference
-            do {
-                reference = try ImageReference(parsing: request.imageReference)
-            } catch {
-                throw FallbackReason(.badLabel, "\(error)")
-            }
-            if let registries, !registries.contains(reference.repository.host) {
-                throw FallbackReason(
-                    .untrusted, "registry \(reference.repository.host) is not in trust.registries")
-            }
-            let image = try await image(reference, request)
-            let (content, isTop) = try image.layer(request.layerDigest)
-            let chain = try await register.record(
-                RemoteLayer(key: content.key, repository: reference.repository), parent: request.parent,
-                claim: request.chainID)
-            if isTop { prepareContainer(of: image, on: chain, manifest: request.manifestDigest) }
+            let (identity, content) = try await prepare(request, isCandidate: false)
             // Report the size of the complete layer: containerd asks only once, when almost nothing has been fetched.
-            return .ready(
-                RemoteIdentity(chain: chain, layer: content.key), size: content.chunks.contentSize,
-                inodes: content.tree.inodeCount)
+            return .ready(identity, size: content.chunks.contentSize, inodes: content.tree.inodeCount)
         } catch {
             return .declined(reason: error)
         }
     }
 
+    /// Opens the layer of `request`, and records the chain with the layer on top.
+    ///
+    /// - Parameter isCandidate: true if the chain may take the place of another one. It is then kept for a while, and
+    ///   not mounted. False if containerd asked for the layer.
+    func prepare(
+        _ request: RemoteLayerRequest, isCandidate: Bool
+    ) async throws(FallbackReason) -> (identity: RemoteIdentity, content: StoredLayer) {
+        finder?.note(namespace: request.namespace)
+        let reference: ImageReference
+        do {
+            reference = try ImageReference(parsing: request.imageReference)
+        } catch {
+            throw FallbackReason(.badLabel, "\(error)")
+        }
+        if let registries, !registries.contains(reference.repository.host) {
+            throw FallbackReason(.untrusted, "registry \(reference.repository.host) is not in trust.registries")
+        }
+        let image = try await image(reference, request)
+        let (content, isTop) = try image.layer(request.layerDigest)
+        if isCandidate { held.hold(ChainKey(parent: request.parent, layer: content.key)) }
+        let chain = try await register.record(
+            RemoteLayer(key: content.key, repository: reference.repository), parent: request.parent,
+            claim: request.chainID)
+        if isTop {
+            if let manifest = request.manifestDigest { start.recorder.note(chain, isOf: manifest) }
+            if !isCandidate { prepareContainer(of: image, on: chain) }
+        }
+        return (RemoteIdentity(chain: chain, layer: content.key), content)
+    }
+
     /// Begins to merge and mount the image's tree, because a container is likely to be created soon. Meanwhile,
     /// containerd finishes the pull.
-    private func prepareContainer(of image: OpenedImage, on chain: ChainKey, manifest: Digest?) {
-        if let manifest { start.recorder.note(chain, isOf: manifest) }
+    private func prepareContainer(of image: OpenedImage, on chain: ChainKey) {
         Task {
             _ = try? await mounts.bringUp(chain)
             if let command = await image.start.value { start.configure(chain, command) }
-        }
-    }
-
-    public func admit(_ request: AdmissionRequest) async throws(FallbackReason) -> [RemoteIdentity]? {
-        switch try await admission.decide(request) {
-        case .admitted: return nil
-        case .wrong(let images): return try await rebuild(request, from: images)
         }
     }
 
@@ -102,7 +109,8 @@ public final class StreamedImages: RemoteImages {
     }
 
     public func forget(_ chain: ChainKey) async -> Bool {
-        await mounts.forget(chain)
+        guard !held.isHeld(chain) else { return false }
+        return await mounts.forget(chain)
     }
 
     public func sweep() async -> Bool {
@@ -113,7 +121,7 @@ public final class StreamedImages: RemoteImages {
         // The layers of images in memory remain: no chain may contain them yet, because containerd asks for one layer
         // after another.
         var isDone = isIdle
-        for chain in await register.unused() where await !mounts.forget(chain) { isDone = false }
+        for chain in await register.unused() where await !forget(chain) { isDone = false }
         if await !mounts.deleteLeftovers(unless: { [self] layer in images.withLock { $0.mayHave(layer) } }) {
             isDone = false
         }

@@ -5,6 +5,7 @@ struct VerificationCounters: Sendable {
     let verified = Counter()
     let refused = Counter()
     let failed = Counter()
+    let undecidable = Counter()
     let wrongChains = Counter()
 
     /// Returns the counts as metrics.
@@ -20,6 +21,9 @@ struct VerificationCounters: Sendable {
             .counter(
                 "failed_verifications_total", failed.value,
                 help: "Attempts to verify a layer that a registry or the disk made impossible."),
+            .counter(
+                "undecidable_layers_total", undecidable.value,
+                help: "Layers whose archive the verification does not support. They stay unverified."),
             .counter(
                 "wrong_chains_total", wrongChains.value,
                 help: "Snapshots under the chain ID of other layers. Their containers must be stopped."),

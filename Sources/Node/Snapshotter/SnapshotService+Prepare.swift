@@ -57,17 +57,16 @@ extension SnapshotService {
     private func create(
         _ key: String, on parent: String, as kind: SnapshotRecord.Kind, labels: [String: String]
     ) async throws -> MountPlan {
-        // The stack below a committed snapshot never changes.
-        let below = try await quick.run { [records] in
-            try records.parent(key: parent).map { try records.recordAndStack(key: $0.key) }
+        guard let base = try await quick.run({ [records] in try records.base(key: parent) }) else {
+            return try await place(key, on: parent, as: kind, labels, [])
         }
-        guard let (record, stack) = below else { return try await place(key, on: parent, as: kind, labels, []) }
-        let entries = [record.stackEntry] + (record.remote == nil ? stack : [])
+        try check(key, base)
+        let entries = base.entries
         guard case .remote = entries.last, !RemoteTarget.isExtraction(key) else {
             return try await place(key, on: parent, as: kind, labels, entries)
         }
         // Nobody knows of the snapshot before this function returns, so it can be created meanwhile.
-        async let admission = admit(key, on: record, entries)
+        async let admission = admit(key, on: base)
         let placed: Result<MountPlan, any Error>
         do {
             placed = .success(try await place(key, on: parent, as: kind, labels, entries))
@@ -80,6 +79,8 @@ extension SnapshotService {
             guard let chain = try await admission else { return try placed.get() }
             if case .success = placed { try await quick.run { [records] in try records.remove(key: key) } }
             rebuilt = chain
+            // A local snapshot above the chain is not rebuilt with it.
+            if let next = try await quick.run({ [records] in try records.base(key: parent) }) { try check(key, next) }
         } catch {
             // The caller may be gone, and this task canceled.
             if case .success = placed {
@@ -88,6 +89,16 @@ extension SnapshotService {
             throw error
         }
         return try await place(key, on: parent, as: kind, labels, entries.dropLast() + [rebuilt])
+    }
+
+    /// Throws if a local snapshot of the stack was made on the files of another image.
+    private func check(_ key: String, _ base: SnapshotBase) throws(SnapshotterError) {
+        guard let outdated = base.outdated else { return }
+        // containerd made the files: an image's layer, or a copy of the image for other owners (user namespaces).
+        throw SnapshotterError(
+            .failedPrecondition,
+            "snapshot \(key): \(outdated.key) was made on the files of another image that claimed the same chain ID: remove the containers on it and the images with this chain ID, and pull again"
+        )
     }
 
     /// Creates a local snapshot on the stack `entries`, which begins with the snapshot `parent`.
@@ -99,7 +110,11 @@ extension SnapshotService {
         let lowers = try await lowerDirectories(entries)
         let record = try await quick.run { [records, directories] in
             try records.create(key: key, parent: parent, kind: kind, labels: SnapshotLabels.stored(labels)) {
-                record, _ in
+                record, stack in
+                // The mounts name the tree of this chain, so the chain must stay until the snapshot is removed.
+                guard stack.last == entries.last else {
+                    throw SnapshotterError(.unavailable, "snapshot \(key): the chain below was rebuilt meanwhile")
+                }
                 guard record.hasDirectory else { return }
                 do {
                     try directories.make(record.id, work: kind == .active, parent: lowers.first)
@@ -114,19 +129,13 @@ extension SnapshotService {
         return mountPlan(of: record, lowers: lowers)
     }
 
-    /// Returns once the snapshot `key` may be created on `parent`, which is the top of the stack `entries`. Returns the
-    /// new last entry of the stack if the remote part had to be rebuilt; `nil` if the stack is right.
-    private func admit(
-        _ key: String, on parent: SnapshotRecord, _ entries: [StackEntry]
-    ) async throws -> StackEntry? {
-        guard case .remote(let chain, let claim)? = entries.last else { return nil }
-        // containerd names an unpacked snapshot by its chain ID: <namespace>/<number>/<chain ID>.
+    /// Returns once the snapshot `key` may be created on `base`. Returns the new last entry of the stack if the remote
+    /// part had to be rebuilt; `nil` if the stack is right.
+    private func admit(_ key: String, on base: SnapshotBase) async throws -> StackEntry? {
+        guard case .remote(let chain, let claim)? = base.ancestors.last?.entry else { return nil }
         let parts = key.split(separator: "/", omittingEmptySubsequences: false)
-        let name = parent.key.split(separator: "/").last.map(String.init)
         let request = AdmissionRequest(
-            chain: chain, chainID: claim,
-            topChainID: parent.remote == nil
-                ? (parent.labels[SnapshotLabels.ref] ?? name).flatMap { Digest($0) } : claim,
+            chain: chain, chainID: claim, topChainIDs: Self.topChainIDs(of: base),
             namespace: parts.count >= 3 ? parts.first.map(String.init) : nil)
         let layers: [RemoteIdentity]?
         do throws(FallbackReason) {
@@ -142,6 +151,25 @@ extension SnapshotService {
             "a chain belonged to another image and was rebuilt: stop the containers that were created on it before",
             metadata: ["chain_id": "\(claim.map { "\($0)" } ?? "")", "old": "\(chain)", "new": "\(top.chain)"])
         return .remote(top.chain, claim: claim)
+    }
+
+    /// The maximum number of local snapshots whose names are taken for chain IDs.
+    private static let maximumTopChainIDs = 8
+
+    /// Returns the IDs that the chain of the image may have whose container stands on `base`.
+    ///
+    /// The label of an unpacked layer states its chain ID. Without labels, containerd still names a layer by its chain
+    /// ID: `<namespace>/<number>/<chain ID>`. For a container with other owners, containerd copies the image into
+    /// a snapshot above it, whose name may look like a chain ID. So all names down to the first label count.
+    private static func topChainIDs(of base: SnapshotBase) -> [Digest] {
+        var found: [Digest] = []
+        for ancestor in base.ancestors.prefix(maximumTopChainIDs) {
+            if case .remote = ancestor.entry { break }
+            if let ref = ancestor.ref.flatMap({ Digest($0) }) { return found + [ref] }
+            if let name = ancestor.key.split(separator: "/").last.flatMap({ Digest(String($0)) }) { found.append(name) }
+        }
+        if case .remote(_, let claim?)? = base.ancestors.last?.entry, !found.contains(claim) { found.append(claim) }
+        return found
     }
 
     /// Returns the mounts of the existing snapshot `record`. `stack` is the stack below this snapshot, top first.
@@ -176,12 +204,5 @@ extension SnapshotService {
             }
         }
         return lowers
-    }
-}
-
-extension SnapshotRecord {
-    /// The entry for this snapshot in the stack below another snapshot.
-    var stackEntry: StackEntry {
-        remote.map { .remote($0.chain, claim: claim) } ?? .local(id)
     }
 }
