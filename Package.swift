@@ -214,7 +214,7 @@ let bench: [Target] = [
         path: "bench/Cycles", swiftSettings: settings),
     .executableTarget(
         name: "LayerBench",
-        dependencies: ["Base", "Codecs", "LayerFormats", "LayerIndex", "TestSupport", "CZlib"],
+        dependencies: ["Base", "Codecs", "LayerFormats", "LayerIndex", "Linux", "TestSupport", "CZlib"],
         path: "bench/LayerBench", swiftSettings: settings),
     .executableTarget(
         name: "MountBench",

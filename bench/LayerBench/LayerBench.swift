@@ -9,6 +9,7 @@ import TestSupport
 ///     LayerBench scan [entries]       the TOC scanner alone
 ///     LayerBench open [entries]       compressed TOC to layer index
 ///     LayerBench tree [entries]       building, looking up and merging trees
+///     LayerBench hostile [entries [shape]]   layers made to be slow or large, with n and 4n entries
 ///     LayerBench decode [file …]      gzip members and zstd frames of 4 KiB to 4 MiB, made of the files
 enum LayerBench {
     static func run(_ arguments: [String]) {
@@ -18,9 +19,10 @@ enum LayerBench {
             case "scan": try scan(count)
             case "open": try open(count)
             case "tree": try TreeBench.run(entries: count)
+            case "hostile": HostileBench.run(entries: count, only: arguments.dropFirst(2).first)
             case "decode": try DecodeBench.run(Array(arguments.dropFirst()))
             default:
-                print("usage: LayerBench scan|open|tree [entries] | decode [file ...]")
+                print("usage: LayerBench scan|open|tree [entries] | hostile [entries [shape]] | decode [file ...]")
                 exit(2)
             }
         } catch {
