@@ -189,7 +189,9 @@ import Testing
 /// A format that accepts every layer, and whose opener requests the same byte endlessly.
 private struct EndlessFormat: LayerFormat {
     struct Opener: LayerOpener {
-        func next() throws(LayerFormatError) -> OpenStep { .read(.suffix(1)) }
+        var memory: OpeningMemory? { nil }
+
+        func next(by deadline: WorkDeadline) throws(LayerFormatError) -> OpenStep { .read(.suffix(1)) }
 
         func receive(_ bytes: [UInt8], range: ByteRange, blobSize: UInt64) throws(LayerFormatError) {}
 

@@ -43,7 +43,10 @@ private struct LineOpener: LayerOpener {
         self.layer = layer
     }
 
-    func next() throws(LayerFormatError) -> OpenStep {
+    /// The index is created as the lines arrive.
+    var memory: OpeningMemory? { nil }
+
+    func next(by deadline: WorkDeadline) throws(LayerFormatError) -> OpenStep {
         switch state {
         case .start: .read(.suffix(8))
         case .lines(let range): .read(.range(range))

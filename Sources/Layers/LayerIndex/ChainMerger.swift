@@ -23,8 +23,10 @@ public enum ChainMerger {
     ///   - layers: the chain's layers, bottom first: the tree of each layer, and the digest of its blob. The tree must
     ///     state the same digest.
     ///   - names: the ``TreeImage/deviceTags`` of the result, one for each layer; `nil` uses the digests of the blobs.
+    ///   - deadline: the deadline of the merge, which throws ``LayerIndexErrorCode/deadline`` after it.
     public static func merge(
-        _ layers: [(tree: TreeImage, digest: Digest)], names: [Digest]? = nil, limits: IndexLimits = .standard
+        _ layers: [(tree: TreeImage, digest: Digest)], names: [Digest]? = nil, limits: IndexLimits = .standard,
+        by deadline: WorkDeadline = .never
     ) throws(LayerIndexError) -> [UInt8] {
         guard !layers.isEmpty else { throw LayerIndexError(.invalidEntry, "a chain of no layers") }
         let limits = limits.clamped()
@@ -46,6 +48,32 @@ public enum ChainMerger {
         defer {
             for layer in layers { layer.tree.releaseResidentPages() }
         }
-        return try TreeWriter.write(try TreeMerge.run(layers.map { $0.tree }, limits), devices: devices)
+        var meter = WorkMeter(deadline)
+        let merged = try TreeMerge.run(layers.map { $0.tree }, limits: limits, meter: meter)
+        return try TreeWriter.write(merged, devices: devices, meter: &meter)
+    }
+
+    /// Returns an upper bound of the memory in bytes that ``merge(_:names:limits:by:)`` takes for layers whose trees
+    /// have `treeBytes` bytes in total. The real need is usually a fifth of it: see ``memory(of:by:)``.
+    public static func memoryBound(treeBytes: UInt64) -> UInt64 {
+        // The shortest entry of a directory takes 13 bytes: the name of a hard link of one byte.
+        let (product, overflow) = treeBytes.multipliedReportingOverflow(by: UInt64(IndexLimits.memoryPerNode / 13 + 4))
+        return overflow ? .max : product
+    }
+
+    /// Returns the estimated memory in bytes that merging the layers takes. Reads all directories of all layers.
+    public static func memory(
+        of layers: [TreeImage], by deadline: WorkDeadline = .never
+    ) throws(LayerIndexError) -> UInt64 {
+        var meter = WorkMeter(deadline)
+        var total: UInt64 = 0
+        for layer in layers {
+            let entries = try layer.entryCount(limits: .standard, &meter)
+            // Names, targets and attributes are a part of the tree.
+            total +=
+                UInt64(entries) * UInt64(IndexLimits.memoryPerNode)
+                + UInt64(layer.byteCount) * UInt64(IndexLimits.memoryPerByte)
+        }
+        return total
     }
 }

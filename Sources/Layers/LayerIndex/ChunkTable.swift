@@ -63,6 +63,16 @@ public final class ChunkTable: Sendable {
         try self.init(IndexBytes(mapping), limits)
     }
 
+    /// Calls `body` with the table that consists of `bytes`, without a copy of them. The table is valid only during the
+    /// call.
+    public static func withTable<Result>(
+        of bytes: [UInt8], limits: IndexLimits = .standard, _ body: (ChunkTable) -> Result
+    ) throws(LayerIndexError) -> Result {
+        try bytes.withUnsafeBufferPointer { (bytes) throws(LayerIndexError) in
+            body(try ChunkTable(IndexBytes(borrowing: UnsafeRawBufferPointer(bytes)), limits))
+        }
+    }
+
     private init(_ table: IndexBytes, _ limits: IndexLimits) throws(LayerIndexError) {
         self.table = table
         let limits = limits.clamped()

@@ -45,20 +45,24 @@ struct ExtendedAttributeList {
 
     /// Sorts the attributes and keeps the last one of each name.
     mutating func normalize() {
-        guard entries.count > 1 else { return }
+        let isOrdered = entries.indices.dropLast().allSatisfy { Self.order(entries[$0], entries[$0 + 1]) < 0 }
+        if isOrdered { return }
         var ordered = entries.enumerated().map { (position: $0.offset, entry: $0.element) }
         ordered.sort { left, right in
-            if left.entry.index != right.entry.index { return left.entry.index < right.entry.index }
-            if left.entry.name != right.entry.name {
-                return left.entry.name.lexicographicallyPrecedes(right.entry.name)
-            }
-            return left.position < right.position
+            let order = Self.order(left.entry, right.entry)
+            return order != 0 ? order < 0 : left.position < right.position
         }
         entries.removeAll(keepingCapacity: true)
         for (_, entry) in ordered {
             if let last = entries.last, last.index == entry.index, last.name == entry.name { entries.removeLast() }
             entries.append(entry)
         }
+    }
+
+    /// Returns a negative number if `left` comes before `right`, and 0 if both have the same name.
+    private static func order(_ left: Entry, _ right: Entry) -> Int {
+        if left.index != right.index { return Int(left.index) - Int(right.index) }
+        return left.name.withUnsafeBytes { name in right.name.withUnsafeBytes { Bytes.compare(name, $0) } }
     }
 
     /// Returns the value of an attribute; `nil` if there is no such attribute. Call ``normalize()`` first.

@@ -6,6 +6,7 @@ final class IndexBytes: @unchecked Sendable {
     // Safe to share: the bytes are never written after `init`, and do not move while this object lives.
     let bytes: UnsafeRawBufferPointer
     private let mapping: MappedFile?
+    private let isOwner: Bool
 
     /// Stores a copy, because an array's bytes have no address that outlives a call.
     init(copying array: [UInt8]) {
@@ -13,15 +14,24 @@ final class IndexBytes: @unchecked Sendable {
         copy.copyBytes(from: array)
         bytes = UnsafeRawBufferPointer(copy)
         mapping = nil
+        isOwner = true
+    }
+
+    /// Refers to `bytes` without a copy. The caller guarantees that this object does not outlive them.
+    init(borrowing bytes: UnsafeRawBufferPointer) {
+        self.bytes = bytes
+        mapping = nil
+        isOwner = false
     }
 
     init(_ mapping: MappedFile) {
         bytes = mapping.bytes
         self.mapping = mapping
+        isOwner = false
     }
 
     deinit {
-        if mapping == nil { bytes.deallocate() }
+        if isOwner { bytes.deallocate() }
     }
 
     var count: Int { bytes.count }

@@ -7,7 +7,10 @@ public struct IndexLimits: Sendable, Equatable {
     /// The maximum number of components in a path.
     public var depth = 1024
     /// The maximum total size in bytes of all names, link targets and extended attributes of a layer or merged chain.
-    public var metadataBytes = 1 << 30
+    public var metadataBytes = 256 << 20
+    /// The maximum memory in bytes that building a layer's index or a merged tree takes, as estimated from the counts
+    /// and sizes of what it contains. The result is included.
+    public var buildMemory = Int.max
     /// The maximum number of chunks in a layer. The same limit applies to the number of extents.
     public var chunkCount = 8_000_000
     /// The maximum size of a chunk in bytes.
@@ -38,6 +41,17 @@ public struct IndexLimits: Sendable, Equatable {
         limits.layerCount = min(layerCount, Int(UInt16.max) - 1)
         return limits
     }
+
+    /// The estimated peak memory in bytes for one name, without the bytes of the name: the node, its places in lists
+    /// and tables, its inode and its directory entry. Arrays are twice in memory while they grow.
+    static let memoryPerNode = 320
+    /// The estimated peak memory for one byte of a name, a link's target or an extended attribute: twice for the arena,
+    /// which grows by doubling, and once for the image.
+    static let memoryPerByte = 3
+    /// The estimated peak memory in bytes for one chunk.
+    static let memoryPerChunk = 280
+    /// The estimated peak memory in bytes for one extent.
+    static let memoryPerExtent = 230
 
     /// The maximum size of a name in bytes: the limit of EROFS and Linux. Not adjustable.
     public static let nameLength = 255

@@ -3,9 +3,11 @@ import Base
 extension LayerIndexBuilder {
     /// Assigns every file its position in the content space, and writes the chunk table file.
     ///
+    /// - Parameter meter: the meter that stops the work at its deadline.
     /// - Returns: the chunk table file, and the size of the content space in blocks.
-    mutating func layOutContent() throws(LayerIndexError) -> (table: [UInt8], blocks: UInt64) {
+    mutating func layOutContent(_ meter: inout WorkMeter) throws(LayerIndexError) -> (table: [UInt8], blocks: UInt64) {
         let order = try extentsInBlobOrder()
+        try meter.check()
         var rank = [UInt32](repeating: 0, count: extents.count)
         for (position, extent) in order.enumerated() { rank[Int(extent)] = UInt32(position) }
 
@@ -20,7 +22,9 @@ extension LayerIndexBuilder {
             guard blocks <= 1 << 31 else { throw LayerIndexError(.limit, "a file of \(node.size) bytes") }
             var offset = block * UInt64(EROFS.blockSize)
             let first = Int(node.payload)
+            try meter.count()
             for piece in pieces[first..<first + Int(node.extra)] {
+                try meter.count()
                 if !piece.isZeros {
                     try writer.enter(rank[Int(piece.extent)], extents[Int(piece.extent)])
                 }

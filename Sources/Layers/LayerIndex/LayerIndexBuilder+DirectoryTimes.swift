@@ -17,6 +17,7 @@ extension LayerIndexBuilder {
     ///
     /// - Parameter bytes: the entry's path, which ``path`` has cleaned.
     mutating func note(directory node: UInt32, at bytes: UnsafeRawBufferPointer) throws(LayerIndexError) {
+        try arena.take(memory: MemoryLayout<DirectoryEntry>.stride)
         let filled = arena.nodes[Int(node)]
         var entry = DirectoryEntry(
             node: node, seconds: filled.modifiedSeconds, nanoseconds: filled.modifiedNanoseconds)
@@ -29,15 +30,17 @@ extension LayerIndexBuilder {
 
     /// Sets the times of directories again, if a path of one may lead to another file now. Call this after
     /// ``markDead()`` and after hard links are resolved.
-    mutating func setDirectoryTimesAgain() {
+    mutating func setDirectoryTimesAgain(_ meter: inout WorkMeter) throws(LayerIndexError) {
         let entries = directoryEntries
         directoryEntries = []
         guard entries.contains(where: { $0.path != nil || arena.nodes[Int($0.node)].flags.contains(.dead) }) else {
             return
         }
         for entry in entries {
+            let names = try names(of: entry)
+            try meter.count(1 + names.count)
             // containerd refuses a layer in which such a path leads nowhere. All its entries are there, so it is used here.
-            guard let node = try? node(at: try names(of: entry)) else { continue }
+            guard let node = try? node(at: names) else { continue }
             let isLink = arena.nodes[Int(node)].flags.isSuperset(of: [.hardLink, .resolved])
             let target = isLink ? Int(arena.nodes[Int(node)].payload) : Int(node)
             arena.nodes[target].modifiedSeconds = entry.seconds

@@ -6,13 +6,14 @@ extension LayerIndexBuilder {
     /// The content space contains the layer's files, one after the other, in the order of their first bytes in the
     /// blob. Each file starts on a 4 KiB boundary. So one pass over the blob fills the content space from front to
     /// back. The builder refuses a layer whose files are interleaved in the blob (``LayerIndexErrorCode/unordered``).
-    public consuming func finish() throws(LayerIndexError) -> LayerIndexBytes {
+    public consuming func finish(by deadline: WorkDeadline = .never) throws(LayerIndexError) -> LayerIndexBytes {
+        var meter = WorkMeter(deadline)
         markDead()
-        try resolveHardLinks()
+        try resolveHardLinks(&meter)
         promoteLinks()
-        setDirectoryTimesAgain()
-        try settle()
-        let content = try layOutContent()
+        try setDirectoryTimesAgain(&meter)
+        try settle(&meter)
+        let content = try layOutContent(&meter)
         table = NameTable()
         pieces = []
         hardLinks = []
@@ -20,7 +21,7 @@ extension LayerIndexBuilder {
         // The arena moves to the writer, which then changes it in place.
         var nodes = NodeArena(limits: limits)
         swap(&nodes, &arena)
-        let tree = try TreeWriter.write(nodes, devices: [device])
+        let tree = try TreeWriter.write(nodes, devices: [device], meter: &meter)
         return LayerIndexBytes(tree: tree, chunks: content.table)
     }
 
@@ -34,11 +35,12 @@ extension LayerIndexBuilder {
 
     /// Resolves the hard links that come before their targets in the archive. Sets the ``NodeArena/Node/payload`` of
     /// each link to the node of the file. If the target is another hard link, follows that link, too.
-    private mutating func resolveHardLinks() throws(LayerIndexError) {
+    private mutating func resolveHardLinks(_ meter: inout WorkMeter) throws(LayerIndexError) {
         // A node in `hardLinks` may have been replaced since, or may appear twice.
         var pending: [UInt32] = []
         for link in hardLinks where isUnresolvedLink(link) {
             let node = arena.nodes[Int(link)]
+            try meter.count(1 + Int(node.size) / 32)
             let start = Int(node.payload)
             let text = Array(arena.bytes[start..<start + Int(node.size)])
             guard let target = try find(text) else {
@@ -116,12 +118,13 @@ extension LayerIndexBuilder {
     }
 
     /// Adds the extended attributes that mark opaque and implied directories. Then computes all link counts.
-    private mutating func settle() throws(LayerIndexError) {
+    private mutating func settle(_ meter: inout WorkMeter) throws(LayerIndexError) {
         for index in arena.nodes.indices {
             let node = arena.nodes[index]
             guard node.isDirectory, !node.flags.isDisjoint(with: [.opaque, .implied, .inherits]),
                 !node.flags.contains(.dead)
             else { continue }
+            try meter.count(1 + Int(node.xattrLength) / 64)
             var list = arena.xattrs(of: UInt32(index))
             if node.flags.contains(.opaque) { list.setOpaque() }
             if node.flags.contains(.implied) { list.setImplied() }

@@ -38,6 +38,12 @@ public struct LayerIndexBuilder: ~Copyable {
     var directoryEntries: [DirectoryEntry] = []
     /// True if the parent directory of the current entry lies behind a symbolic link.
     var isBehindLinks = false
+    /// The default access control lists of the directories that have one. Each new file below inherits the list, so
+    /// it must not be searched in the directory's attributes each time.
+    private var defaultLists: [UInt32: [UInt8]] = [:]
+    /// The work of all entries so far that their own sizes do not show, in steps of a ``WorkMeter``: resolving symbolic
+    /// links, and changing the attributes of a file that has many.
+    public private(set) var hiddenSteps = 0
     /// The total ``RootPath/work`` of all paths that were resolved so far.
     private var followedBytes: UInt64 = 0
     var path: EntryPath
@@ -76,6 +82,7 @@ public struct LayerIndexBuilder: ~Copyable {
         guard extents.count < limits.chunkCount else {
             throw LayerIndexError(.limit, "more than \(limits.chunkCount) extents")
         }
+        try arena.take(memory: IndexLimits.memoryPerExtent)
         let start = ExtentRestart(bitCount: 0, bits: 0, window: ByteRange(offset: 0, end: 0), windowChecksum: 0)
         extents.append(ExtentRecord(range: range, codec: codec, restart: codec == .deflate ? start : nil))
         return UInt32(extents.count - 1)
@@ -184,6 +191,7 @@ public struct LayerIndexBuilder: ~Copyable {
             names, in: PathView(arena: arena, table: table), limits: limits,
             maximumWork: Self.maximumFollowedBytes - followedBytes)
         followedBytes += path.work
+        hiddenSteps += Int(path.work / 64)
         return path.names
     }
 
@@ -194,7 +202,7 @@ public struct LayerIndexBuilder: ~Copyable {
 
     /// The maximum total ``RootPath/work`` of all paths. Without this limit, a layer in which every entry lies below a
     /// chain of long links would take too much work.
-    private static let maximumFollowedBytes: UInt64 = 64 << 20
+    private static let maximumFollowedBytes = RootPath.maximumTotalWork
 
     /// Returns the directory called `name` in `parent`, and creates it if it is missing.
     private mutating func directory(
@@ -220,7 +228,7 @@ public struct LayerIndexBuilder: ~Copyable {
             var list = ExtendedAttributeList()
             list.inherit(inherited, isDirectory: true)
             list.setMode(0o755)
-            try arena.setXattrs(&list, of: node)
+            try store(&list, of: node)
         }
         return node
     }
@@ -265,8 +273,22 @@ public struct LayerIndexBuilder: ~Copyable {
 
     /// Returns the default access control list of a directory; `nil` if the directory has none.
     private func defaultList(of directory: UInt32) -> [UInt8]? {
-        guard arena.nodes[Int(directory)].xattrLength > 0 else { return nil }
-        return arena.xattrs(of: directory).value(index: ExtendedAttributeName.aclDefaultIndex)
+        arena.nodes[Int(directory)].xattrLength > 0 ? defaultLists[directory] : nil
+    }
+
+    /// Stores `list` as the extended attributes of `node`.
+    private mutating func store(_ list: inout ExtendedAttributeList, of node: UInt32) throws(LayerIndexError) {
+        try arena.setXattrs(&list, of: node)
+        hiddenSteps += Int(arena.nodes[Int(node)].xattrLength) / 16
+        arena.nodes[Int(node)].flags.subtract([.capability, .accessList])
+        if list.value(index: ExtendedAttributeName.securityIndex, name: ExtendedAttributeName.capabilitySuffix) != nil {
+            arena.nodes[Int(node)].flags.insert(.capability)
+        }
+        if list.value(index: ExtendedAttributeName.aclAccessIndex) != nil {
+            arena.nodes[Int(node)].flags.insert(.accessList)
+        }
+        guard arena.nodes[Int(node)].isDirectory else { return }
+        defaultLists[node] = list.value(index: ExtendedAttributeName.aclDefaultIndex)
     }
 
     /// Fills node `index` from `entry`.
@@ -302,7 +324,8 @@ public struct LayerIndexBuilder: ~Copyable {
         case .directory, .fifo, .socket: break
         }
         let inherited = isNew && kind != .symlink ? defaultList(of: arena.nodes[node].parent) : nil
-        if !entry.xattrs.isEmpty || inherited != nil || arena.nodes[node].xattrLength > 0 {
+        // Without a list, a new mode changes no attribute.
+        if !entry.xattrs.isEmpty || inherited != nil || arena.nodes[node].flags.contains(.accessList) {
             try setXattrs(index, entry.xattrs, inherited: inherited)
         }
     }
@@ -353,12 +376,12 @@ public struct LayerIndexBuilder: ~Copyable {
         if arena.nodes[node].kind != .symlink {
             arena.nodes[node].mode = arena.nodes[node].mode & 0xF000 | entry.attributes.mode & 0o7777
         }
-        if arena.nodes[node].xattrLength > 0 {
+        if arena.nodes[node].flags.contains(.capability) {
             var list = arena.xattrs(of: target)
             list.remove(index: ExtendedAttributeName.securityIndex, name: ExtendedAttributeName.capabilitySuffix)
-            try arena.setXattrs(&list, of: target)
+            try store(&list, of: target)
         }
-        if !entry.xattrs.isEmpty || arena.nodes[node].xattrLength > 0 {
+        if !entry.xattrs.isEmpty || arena.nodes[node].flags.contains(.accessList) {
             try setXattrs(target, entry.xattrs, inherited: nil)
         }
     }
@@ -429,7 +452,7 @@ public struct LayerIndexBuilder: ~Copyable {
         list.normalize()
         list.dropEmptyLists()
         list.setMode(mode)
-        try arena.setXattrs(&list, of: node)
+        try store(&list, of: node)
     }
 
     private mutating func setContent(
@@ -455,6 +478,7 @@ public struct LayerIndexBuilder: ~Copyable {
             guard pieces.count < limits.chunkCount else {
                 throw LayerIndexError(.limit, "more than \(limits.chunkCount) chunks")
             }
+            try arena.take(memory: IndexLimits.memoryPerChunk)
             pieces.append(
                 PieceRecord(
                     digest: piece.digest, length: UInt32(piece.length), extent: piece.isZeros ? 0 : piece.extent,

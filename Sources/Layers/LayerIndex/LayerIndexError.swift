@@ -18,6 +18,8 @@ public enum LayerIndexErrorCode: Hashable, Sendable {
     case unordered
     /// A size or count that exceeds ``IndexLimits`` or the capacity of the file format.
     case limit
+    /// Work that did not end by its deadline.
+    case deadline
     /// An index of another writer or version.
     case foreign
     /// An index whose bytes contradict themselves or their checksum.

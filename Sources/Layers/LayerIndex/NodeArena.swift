@@ -31,6 +31,10 @@ struct NodeArena {
         static let linked = Flags(rawValue: 512)
         /// A hard link whose ``Node/payload`` is already the number of its target node.
         static let resolved = Flags(rawValue: 1024)
+        /// A node with the extended attribute `security.capability`.
+        static let capability = Flags(rawValue: 2048)
+        /// A node with an access control list.
+        static let accessList = Flags(rawValue: 4096)
     }
 
     struct Node {
@@ -78,12 +82,16 @@ struct NodeArena {
 
     private let metadataLimit: Int
     private let nodeLimit: Int
+    private let memoryLimit: Int
+    /// The estimated peak memory in bytes of what has been added (``IndexLimits/buildMemory``).
+    private var memory = 0
 
     /// Creates an arena with a root directory of mode 0755, user 0 and group 0. `limits` must be clamped, because
     /// offsets and node numbers have 32 bits.
     init(limits: IndexLimits) {
         metadataLimit = limits.metadataBytes
         nodeLimit = limits.entryCount
+        memoryLimit = limits.buildMemory
         var root = Node()
         root.mode = FileKind.directory.modeBits | 0o755
         nodes.append(root)
@@ -94,6 +102,7 @@ struct NodeArena {
         guard nodes.count < nodeLimit else {
             throw LayerIndexError(.limit, "more than \(nodeLimit) files")
         }
+        try take(memory: IndexLimits.memoryPerNode)
         var node = Node()
         node.parent = parent
         node.nameOffset = try store(name)
@@ -125,10 +134,19 @@ struct NodeArena {
         guard size / 4 < Int(UInt16.max) else {
             throw LayerIndexError(.limit, "a file's extended attributes take \(size) bytes")
         }
-        try reserve(size)
-        nodes[Int(node)].xattrOffset = UInt32(xattrs.count)
-        list.encode(to: &xattrs)
+        let (start, length) = (Int(nodes[Int(node)].xattrOffset), Int(nodes[Int(node)].xattrLength))
         nodes[Int(node)].xattrLength = UInt32(size)
+        if size <= length {
+            // The same place again: a file that comes a hundred thousand times takes no more memory than once.
+            var encoded: [UInt8] = []
+            encoded.reserveCapacity(size)
+            list.encode(to: &encoded)
+            xattrs.replaceSubrange(start..<start + size, with: encoded)
+        } else {
+            try reserve(size)
+            nodes[Int(node)].xattrOffset = UInt32(xattrs.count)
+            list.encode(to: &xattrs)
+        }
     }
 
     /// Returns the extended attributes of `node`.
@@ -172,9 +190,18 @@ struct NodeArena {
         }
     }
 
-    private func reserve(_ count: Int) throws(LayerIndexError) {
+    private mutating func reserve(_ count: Int) throws(LayerIndexError) {
         guard bytes.count + xattrs.count + count <= metadataLimit else {
             throw LayerIndexError(.limit, "names and attributes take more than \(metadataLimit) bytes")
         }
+        try take(memory: count * IndexLimits.memoryPerByte)
+    }
+
+    /// Counts memory that building takes. Throws ``LayerIndexErrorCode/limit`` if it is too much.
+    mutating func take(memory count: Int) throws(LayerIndexError) {
+        guard count <= memoryLimit - memory else {
+            throw LayerIndexError(.limit, "building takes more than \(memoryLimit) bytes of memory")
+        }
+        memory += count
     }
 }

@@ -29,8 +29,11 @@ struct RootPath {
 
     /// The components of the result, which has no symbolic links.
     private(set) var names: [[UInt8]] = []
-    /// The work of the resolution. Each link that is followed adds the length of its target in bytes. It also adds 8
-    /// for each component of the path, from the root to the link's target.
+    /// The maximum ``work`` of all paths of a layer or a chain together: tens of millions of look-ups.
+    static let maximumTotalWork: UInt64 = 256 << 20
+
+    /// The work of the resolution. Each pass adds 8 for each component of the path. Each link that is followed adds
+    /// the length of its target in bytes, and 8 for each component from the root to the link's target.
     private(set) var work: UInt64 = 0
 
     /// Resolves a path. Components `.` and `..` are allowed.
@@ -51,6 +54,8 @@ struct RootPath {
     private mutating func pass<Tree: PathTree>(
         _ tree: Tree, _ limits: IndexLimits, _ links: inout Int, _ maximumWork: UInt64
     ) throws(LayerIndexError) {
+        work += UInt64(names.count) * 8
+        guard work <= maximumWork else { throw Self.tooMuchWork }
         var current: [[UInt8]] = []
         // The directory at `current`; `nil` if there is none without following links.
         var node: Tree.Node? = tree.rootNode
@@ -80,9 +85,7 @@ struct RootPath {
                 }
                 current = Self.clean(target, from: target.first == 0x2F ? [] : current)
                 work += UInt64(target.count) + UInt64(current.count) * 8
-                guard work <= maximumWork else {
-                    throw LayerIndexError(.limit, "too many entries below symbolic links")
-                }
+                guard work <= maximumWork else { throw Self.tooMuchWork }
                 guard current.count <= limits.depth else {
                     throw LayerIndexError(.limit, "a path of more than \(limits.depth) names")
                 }
@@ -90,6 +93,10 @@ struct RootPath {
             }
         }
         names = current
+    }
+
+    private static var tooMuchWork: LayerIndexError {
+        LayerIndexError(.limit, "too many entries below symbolic links")
     }
 
     /// Returns the directory at `path` without following links; `nil` if there is none.

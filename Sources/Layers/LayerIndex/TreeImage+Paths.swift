@@ -28,7 +28,7 @@ public struct EntryFinder {
     private let limits: IndexLimits
     private var path: EntryPath
     /// The ``RootPath/work`` that lookups of paths through symbolic links may still use.
-    private var budget: UInt64 = 64 << 20
+    private var budget: UInt64 = RootPath.maximumTotalWork
 
     public init(_ tree: TreeImage, limits: IndexLimits = .standard) {
         view = TreeView(tree: tree)

@@ -43,7 +43,7 @@ public final class TreeImage: Sendable {
         try self.init(IndexBytes(mapping))
     }
 
-    private init(_ image: IndexBytes) throws(LayerIndexError) {
+    init(_ image: IndexBytes) throws(LayerIndexError) {
         self.image = image
         let base = EROFS.superblockOffset
         guard image.count >= EROFS.blockSize, try image.load(UInt32.self, at: base) == EROFS.magic else {

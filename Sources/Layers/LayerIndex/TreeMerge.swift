@@ -48,19 +48,23 @@ struct TreeMerge {
     /// The node that was created first for each inode with several names. The key combines layer and inode number.
     private var linked: [UInt64: UInt32] = [:]
     /// The ``RootPath/work`` that lookups of directories in lower layers may still use.
-    private var resolutionBudget: UInt64 = 64 << 20
+    private var resolutionBudget = RootPath.maximumTotalWork
+    private var meter: WorkMeter
     /// The number of entries that may still be read. This limit ends the merge of a hostile tree in which a directory
     /// contains itself.
     private var budget: Int
 
     /// Merges `layers`, which come bottom first, and returns the arena of the merged tree.
-    static func run(_ layers: [TreeImage], _ limits: IndexLimits) throws(LayerIndexError) -> NodeArena {
-        var merge = TreeMerge(layers, limits)
+    static func run(
+        _ layers: [TreeImage], limits: IndexLimits, meter: WorkMeter
+    ) throws(LayerIndexError) -> NodeArena {
+        var merge = TreeMerge(layers, limits: limits, meter: meter)
         try merge.run()
         return merge.arena
     }
 
-    private init(_ layers: [TreeImage], _ limits: IndexLimits) {
+    private init(_ layers: [TreeImage], limits: IndexLimits, meter: WorkMeter) {
+        self.meter = meter
         self.layers = layers
         self.limits = limits
         arena = NodeArena(limits: limits)
@@ -103,8 +107,9 @@ struct TreeMerge {
         }
         // The entries of a single layer are sorted already.
         guard directories.count > 1 else { return }
-        candidates.sort { left, right in
+        try WorkMeter.sort(&candidates) { (left, right) throws(LayerIndexError) in
             if left.key != right.key { return left.key < right.key }
+            try meter.count()
             let order = Bytes.compare(left.name, right.name)
             return order != 0 ? order < 0 : left.source.layer > right.source.layer
         }
@@ -146,6 +151,7 @@ struct TreeMerge {
         _ name: UnsafeRawBufferPointer, from found: [Source], to directory: Pending
     ) throws(LayerIndexError) {
         let top = found[0]
+        try meter.count(found.count)
         let attributes = try layers[top.layer].attributes(top.inode)
         guard !attributes.isWhiteout else { return }
         let node = try arena.append(parent: directory.node, name: name)
@@ -272,7 +278,7 @@ struct TreeMerge {
     ///     such mark.
     ///   - below: the directory at the same path in the next lower layer that has the path; `nil` if there is none.
     ///   - heritage: the attributes that the directory inherits from its parent.
-    private func unpacked(
+    private mutating func unpacked(
         _ source: Source, _ mark: UInt8?, over below: Unpacked?, _ heritage: Heritage?
     ) throws(LayerIndexError) -> Unpacked {
         var result = Unpacked(
@@ -332,6 +338,7 @@ struct TreeMerge {
                 guard error.code == .invalidPath else { throw error }
                 return nil
             }
+            try meter.count(path.count + 1)
             let work = resolved.work + UInt64(path.count + 1) * 8
             guard work <= resolutionBudget else {
                 throw LayerIndexError(.limit, "too many directories that only lower layers describe")
@@ -359,8 +366,9 @@ struct TreeMerge {
         return nil
     }
 
-    private func append(_ source: Source, to list: inout ExtendedAttributeList) throws(LayerIndexError) {
+    private mutating func append(_ source: Source, to list: inout ExtendedAttributeList) throws(LayerIndexError) {
         guard layers[source.layer].hasExtendedAttributes else { return }
+        try meter.count(1 + (try layers[source.layer].inode(source.inode).xattrSize) / 64)
         var copy = list
         try layers[source.layer].forEachExtendedAttribute(source.inode) { name, value in
             if let split = ExtendedAttributeName.split(name) {

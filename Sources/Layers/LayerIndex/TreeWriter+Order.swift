@@ -1,7 +1,9 @@
 extension TreeWriter {
     /// Sorts the children of every directory in EROFS's order: by bytes, and a name before longer names that start with
     /// it.
-    mutating func sortChildren() {
+    ///
+    /// - Parameter meter: the meter that stops the work at its deadline.
+    mutating func sortChildren(_ meter: inout WorkMeter) throws(LayerIndexError) {
         var keyed: [(key: UInt64, child: UInt32)] = []
         for index in arena.nodes.indices where isLiveDirectory(index) {
             let range = childRange(UInt32(index))
@@ -9,8 +11,10 @@ extension TreeWriter {
             for position in range {
                 keyed.append((sortKey(children[position]), children[position]))
             }
-            keyed.sort { left, right in
-                left.key != right.key ? left.key < right.key : precedes(left.child, right.child)
+            try WorkMeter.sort(&keyed) { (left, right) throws(LayerIndexError) in
+                if left.key != right.key { return left.key < right.key }
+                try meter.count()
+                return precedes(left.child, right.child)
             }
             for (offset, entry) in keyed.enumerated() {
                 children[range.lowerBound + offset] = entry.child
@@ -45,7 +49,11 @@ extension TreeWriter {
         let rightNode = arena.nodes[Int(right)]
         let leftStart = Int(leftNode.nameOffset)
         let rightStart = Int(rightNode.nameOffset)
-        return arena.bytes[leftStart..<leftStart + Int(leftNode.nameLength)].lexicographicallyPrecedes(
-            arena.bytes[rightStart..<rightStart + Int(rightNode.nameLength)])
+        // Names of a hostile layer share long beginnings.
+        return arena.bytes.withUnsafeBytes { bytes in
+            Bytes.compare(
+                UnsafeRawBufferPointer(rebasing: bytes[leftStart..<leftStart + Int(leftNode.nameLength)]),
+                UnsafeRawBufferPointer(rebasing: bytes[rightStart..<rightStart + Int(rightNode.nameLength)])) < 0
+        }
     }
 }

@@ -41,13 +41,18 @@ struct TreeWriter {
 
     /// Returns the EROFS image of the tree in `arena`. Before this call, the caller must resolve the hard links and
     /// compute all link counts.
-    static func write(_ arena: consuming NodeArena, devices: [Device]) throws(LayerIndexError) -> [UInt8] {
+    static func write(
+        _ arena: consuming NodeArena, devices: [Device], meter: inout WorkMeter
+    ) throws(LayerIndexError) -> [UInt8] {
         var writer = TreeWriter(arena: arena, devices: devices)
         writer.collectChildren()
-        writer.sortChildren()
+        try meter.check()
+        try writer.sortChildren(&meter)
         writer.measureDirectories()
         writer.chooseEpoch()
+        try meter.check()
         try writer.placeInodes()
+        try meter.check()
         return try writer.image()
     }
 

@@ -33,12 +33,13 @@ private struct IndexedOpener: LayerOpener {
 
     private let layer: LayerDescription
     private var state = State.start
+    private var memoryLimit = UInt64.max
 
     init(_ layer: LayerDescription) {
         self.layer = layer
     }
 
-    mutating func next() throws(LayerFormatError) -> OpenStep {
+    mutating func next(by deadline: WorkDeadline) throws(LayerFormatError) -> OpenStep {
         guard let announced = layer.index else {
             throw LayerFormatError(.unverified, "layer \(layer.digest) has no index in an artifact")
         }
@@ -48,9 +49,24 @@ private struct IndexedOpener: LayerOpener {
             return .readCompanion(.index(announced.digest))
         case .ready(let bytes):
             state = .over
-            return .done(try index(bytes, announced))
+            return .done(try index(bytes, announced, by: deadline))
         case .over: throw LayerFormatError(.badResponse, "nothing more to do for \(layer.digest)")
         }
+    }
+
+    var memory: OpeningMemory? {
+        guard case .ready(let bytes) = state else { return nil }
+        let need = Self.memory(UInt64(bytes.count), decoded: LayerIndexBlob.decodedSize(of: bytes) ?? 0)
+        return OpeningMemory(least: need, most: need)
+    }
+
+    mutating func limitMemory(to bytes: UInt64) {
+        memoryLimit = bytes
+    }
+
+    private static func memory(_ encoded: UInt64, decoded: UInt64) -> UInt64 {
+        // The verification of a tree takes as much as the tree at most, and so does that of a chunk table.
+        OpeningMemory.base.plus(encoded).plus(decoded.times(2))
     }
 
     mutating func receive(_ bytes: [UInt8], range: ByteRange, blobSize: UInt64) throws(LayerFormatError) {
@@ -66,21 +82,28 @@ private struct IndexedOpener: LayerOpener {
         state = .ready(bytes)
     }
 
-    private func index(_ bytes: [UInt8], _ announced: LayerDescription.Index) throws(LayerFormatError)
-        -> LayerIndexBytes
-    {
-        let blob = try LayerIndexBlob(bytes: bytes)
-        let table: ChunkTable
-        do throws(LayerIndexError) {
-            table = try ChunkTable(bytes: blob.index.chunks)
-            // We build the trees of the other formats ourselves. This one comes from outside.
-            try TreeImage(bytes: blob.index.tree).verify()
-        } catch {
-            throw LayerFormatError(.badTOC, "the index \(announced.digest) of layer \(layer.digest)", cause: error)
+    private func index(
+        _ bytes: [UInt8], _ announced: LayerDescription.Index, by deadline: WorkDeadline
+    ) throws(LayerFormatError) -> LayerIndexBytes {
+        let size = LayerIndexBlob.decodedSize(of: bytes) ?? 0
+        guard Self.memory(UInt64(bytes.count), decoded: size) <= memoryLimit else {
+            throw LayerFormatError(
+                .limit, "the index \(announced.digest) of layer \(layer.digest) decodes to \(size) bytes")
         }
-        guard blob.blobDigest == layer.digest, blob.diffID == announced.diffID,
-            (table.blobDigest, table.blobSize) == announced.source, table.windows?.digest == announced.windows
-        else {
+        let blob = try LayerIndexBlob(bytes: bytes)
+        let isAnnounced: Bool
+        do throws(LayerIndexError) {
+            isAnnounced = try ChunkTable.withTable(of: blob.index.chunks) { table in
+                (table.blobDigest, table.blobSize) == announced.source && table.windows?.digest == announced.windows
+            }
+            // We build the trees of the other formats ourselves. This one comes from outside.
+            try TreeImage.verify(blob.index.tree, by: deadline)
+        } catch {
+            throw LayerFormatError(
+                error.code == .deadline ? .deadline : .badTOC, "the index \(announced.digest) of layer \(layer.digest)",
+                cause: error)
+        }
+        guard blob.blobDigest == layer.digest, blob.diffID == announced.diffID, isAnnounced else {
             throw LayerFormatError(
                 .badTOC, "layer \(layer.digest): the index \(announced.digest) is of another layer")
         }

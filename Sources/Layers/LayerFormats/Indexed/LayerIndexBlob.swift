@@ -18,12 +18,16 @@ public struct LayerIndexBlob: Sendable {
     /// The zstd level: high, because a blob is compressed once and fetched often.
     private static let level: Int32 = 19
     /// The maximum total size of the decoded tree and chunk table in bytes.
-    static let maximumSize: UInt64 = 1 << 30
-    /// The maximum ratio of the total size of the decoded tree and chunk table to the size of the blob.
-    private static let maximumRatio: UInt64 = 512
+    static let maximumSize: UInt64 = 512 << 20
+    /// The maximum ratio of the total size of the decoded tree and chunk table to the size of the blob, for decoded
+    /// sizes of more than ``uncheckedSize``. Digests cannot be compressed: indexes of real layers are 2 to 10 times as
+    /// large as the blob.
+    private static let maximumRatio: UInt64 = 64
+    /// The total size in bytes up to which the tree and the chunk table may be compressed at any ratio.
+    private static let uncheckedSize: UInt64 = 4 << 20
 
     /// The maximum size of an encoded index in bytes.
-    public static let maximumEncodedSize = 256 << 20
+    public static let maximumEncodedSize = 64 << 20
 
     public let blobDigest: Digest
     public let diffID: Digest
@@ -55,29 +59,51 @@ public struct LayerIndexBlob: Sendable {
         }
     }
 
+    private struct Header {
+        var magic: UInt64
+        var version: UInt32
+        var tree: UInt64
+        var chunks: UInt64
+
+        init?(_ bytes: [UInt8]) {
+            let header = bytes.withUnsafeBytes { raw -> Header? in
+                guard raw.count >= headerSize, let magic = raw.littleEndian(UInt64.self, at: 0),
+                    let version = raw.littleEndian(UInt32.self, at: 8),
+                    let tree = raw.littleEndian(UInt64.self, at: 16),
+                    let chunks = raw.littleEndian(UInt64.self, at: 24)
+                else { return nil }
+                return Header(magic: magic, version: version, tree: tree, chunks: chunks)
+            }
+            guard let header else { return nil }
+            self = header
+        }
+
+        private init(magic: UInt64, version: UInt32, tree: UInt64, chunks: UInt64) {
+            self.magic = magic
+            self.version = version
+            self.tree = tree
+            self.chunks = chunks
+        }
+    }
+
+    /// Returns the total size in bytes of the decoded tree and chunk table, according to the blob's header; `nil` if
+    /// the blob is too short.
+    static func decodedSize(of bytes: [UInt8]) -> UInt64? { Header(bytes).map { $0.tree.plus($0.chunks) } }
+
     /// Decodes a blob. The tree and the chunk table are validated later, when they are opened.
     ///
     /// - Throws: `badTOC` if the bytes are not a valid index, `unsupported` for another version, `limit` if the index
     ///   is larger than allowed.
     public init(bytes: [UInt8]) throws(LayerFormatError) {
-        let header = bytes.withUnsafeBytes { raw -> (magic: UInt64, version: UInt32, tree: UInt64, chunks: UInt64)? in
-            guard raw.count >= Self.headerSize else { return nil }
-            return (
-                UInt64(littleEndian: raw.loadUnaligned(as: UInt64.self)),
-                UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: 8, as: UInt32.self)),
-                UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: 16, as: UInt64.self)),
-                UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: 24, as: UInt64.self))
-            )
+        guard let header = Header(bytes), header.magic == Self.magic else {
+            throw LayerFormatError(.badTOC, "not a layer index")
         }
-        guard let header, header.magic == Self.magic else { throw LayerFormatError(.badTOC, "not a layer index") }
         guard header.version == Self.version else {
             throw LayerFormatError(.unsupported, "a layer index of version \(header.version)")
         }
-        // The header's sizes decide how much memory is allocated, so they are bounded. No real index compresses better
-        // than `maximumRatio`.
-        let likely = UInt64(bytes.count) * Self.maximumRatio
-        guard header.tree <= min(Self.maximumSize, likely), header.chunks <= min(Self.maximumSize, likely) - header.tree
-        else {
+        // The header's sizes decide how much memory is allocated, so they are bounded.
+        let likely = max(Self.uncheckedSize, UInt64(bytes.count) * Self.maximumRatio)
+        guard header.tree.plus(header.chunks) <= min(Self.maximumSize, likely) else {
             throw LayerFormatError(.limit, "a layer index of \(header.tree) and \(header.chunks) bytes")
         }
         guard let blobDigest = bytes.withUnsafeBytes({ Digest(bytes: UnsafeRawBufferPointer(rebasing: $0[32..<64])) }),

@@ -48,7 +48,15 @@ extension LayerFormat {
 public protocol LayerOpener: Sendable {
     /// Returns the next step. The last step creates the index, which takes about one second of CPU time for half a
     /// million entries. Do not call this function on an event loop.
-    mutating func next() throws(LayerFormatError) -> OpenStep
+    ///
+    /// - Parameter deadline: the deadline of the step, which throws ``LayerFormatErrorCode/deadline`` after it.
+    mutating func next(by deadline: WorkDeadline) throws(LayerFormatError) -> OpenStep
+
+    /// The memory that the next step takes, if it creates the index; `nil` if the next step is a cheap one.
+    var memory: OpeningMemory? { get }
+
+    /// Limits the memory for creating the index. Without this call, only the limits of ``LayerOpenOptions`` hold.
+    mutating func limitMemory(to bytes: UInt64)
 
     /// Accepts bytes of the blob.
     ///
@@ -59,6 +67,13 @@ public protocol LayerOpener: Sendable {
 
     /// Accepts all bytes of the ``LayerCompanion`` that the last step requested.
     mutating func receiveCompanion(_ bytes: [UInt8]) throws(LayerFormatError)
+}
+
+extension LayerOpener {
+    /// Returns the next step, however long it takes.
+    public mutating func next() throws(LayerFormatError) -> OpenStep { try next(by: .never) }
+
+    public mutating func limitMemory(to bytes: UInt64) {}
 }
 
 /// Options for opening a layer, common to all formats.

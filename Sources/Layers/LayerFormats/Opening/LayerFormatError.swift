@@ -19,6 +19,8 @@ public enum LayerFormatErrorCode: Hashable, Sendable {
     case unverified
     /// A size or a count that exceeds its limit.
     case limit
+    /// Work that did not end by its deadline.
+    case deadline
     /// Valid data that this module does not support, such as GNU tar's old format for sparse files, or a newer index
     /// version.
     case unsupported
@@ -49,7 +51,16 @@ extension LayerFormatError {
     /// Creates the error for an archive whose entries do not form a valid index.
     init(index error: LayerIndexError, _ path: [UInt8]? = nil) {
         let place = path.map { "\(Self.printable($0)): " } ?? ""
-        self.init(error.code == .limit ? .limit : .badArchive, place + error.message, cause: error)
+        self.init(Self.code(error) ?? .badArchive, place + error.message, cause: error)
+    }
+
+    /// Returns the code for an error that does not depend on the kind of the input; `nil` for any other error.
+    static func code(_ error: LayerIndexError) -> Code? {
+        switch error.code {
+        case .limit: .limit
+        case .deadline: .deadline
+        default: nil
+        }
     }
 
     /// Returns the first 300 bytes of a path as text for a message.

@@ -17,6 +17,8 @@ struct TOCLoader: ~Copyable {
     private let blob: Digest
     private let payloadEnd: UInt64
     private let codec: ExtentCodec
+    private let deadline: WorkDeadline
+    private var meter: WorkMeter
     private var builder: LayerIndexBuilder
     private var path: EntryPath
     /// The current entry. The loader reuses it, so that its arrays keep their memory.
@@ -30,7 +32,13 @@ struct TOCLoader: ~Copyable {
     ///   - payloadEnd: the offset in the blob at which the layer's data ends. The TOC follows; if the TOC is not in the
     ///     blob, the footer follows.
     ///   - codec: the compression of the layer's data.
-    init(blob: Digest, blobSize: UInt64, payloadEnd: UInt64, codec: ExtentCodec, limits: LayerFormatLimits) {
+    ///   - deadline: the deadline of the whole work.
+    init(
+        blob: Digest, blobSize: UInt64, payloadEnd: UInt64, codec: ExtentCodec, limits: LayerFormatLimits,
+        by deadline: WorkDeadline = .never
+    ) {
+        self.deadline = deadline
+        meter = WorkMeter(deadline)
         self.blob = blob
         self.payloadEnd = payloadEnd
         self.codec = codec
@@ -42,6 +50,7 @@ struct TOCLoader: ~Copyable {
     mutating func add(
         _ scanner: borrowing TOCScanner, in window: UnsafeBufferPointer<UInt8>
     ) throws(LayerFormatError) {
+        try count(1)
         guard scanner.item.present.contains(.type) else { throw bad("an entry without a type") }
         if scanner.item.kind == .chunk { return try addChunk(scanner.item) }
         try flush()
@@ -81,7 +90,7 @@ struct TOCLoader: ~Copyable {
         try endExtent(at: payloadEnd)
         builder.setPrefetch(prefetch)
         do {
-            return try builder.finish()
+            return try builder.finish(by: deadline)
         } catch {
             throw Self.wrap(error, blob)
         }
@@ -195,17 +204,30 @@ struct TOCLoader: ~Copyable {
         return entry.path[range].elementsEqual(name)
     }
 
-    private mutating func addEntry() throws(LayerFormatError) {
+    /// Counts steps of work (``WorkMeter``).
+    private mutating func count(_ steps: Int) throws(LayerFormatError) {
         do {
-            try builder.add(entry)
+            try meter.count(steps)
         } catch {
             throw Self.wrap(error, blob)
         }
     }
 
+    private mutating func addEntry() throws(LayerFormatError) {
+        // A name or a target of two bytes for each directory, and an attribute, cost about as much as a step each.
+        try count((entry.path.count + entry.linkTarget.count) / 32 + entry.xattrs.count)
+        let before = builder.hiddenSteps
+        do {
+            try builder.add(entry)
+        } catch {
+            throw Self.wrap(error, blob)
+        }
+        try count(builder.hiddenSteps - before)
+    }
+
     private static func wrap(_ error: LayerIndexError, _ blob: Digest) -> LayerFormatError {
         LayerFormatError(
-            error.code == .limit ? .limit : .badTOC, "layer \(blob) cannot be indexed", cause: error)
+            LayerFormatError.code(error) ?? .badTOC, "layer \(blob) cannot be indexed", cause: error)
     }
 
     private var name: String { String(decoding: entry.path.prefix(200), as: UTF8.self) }

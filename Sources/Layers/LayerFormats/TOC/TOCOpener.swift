@@ -31,7 +31,7 @@ public struct TOCOpener: LayerOpener {
     private let layer: LayerDescription
     private let dialect: any TOCDialect
     private let options: LayerOpenOptions
-    private var limits: LayerFormatLimits { options.limits }
+    private var limits: LayerFormatLimits
     private var state = State.start
     private var tocDigest: Digest?
     private var compressedTOCDigest: Digest?
@@ -41,6 +41,7 @@ public struct TOCOpener: LayerOpener {
         self.layer = layer
         self.dialect = dialect
         self.options = options
+        limits = options.limits
         blobSize = layer.size
     }
 
@@ -60,7 +61,7 @@ public struct TOCOpener: LayerOpener {
         return min(blobSize, max(32 << 10, min(blobSize / 100, 64 << 10), min(blobSize / 128, 1 << 20)))
     }
 
-    public mutating func next() throws(LayerFormatError) -> OpenStep {
+    public mutating func next(by deadline: WorkDeadline) throws(LayerFormatError) -> OpenStep {
         switch state {
         case .start:
             try readDescription()
@@ -72,9 +73,33 @@ public struct TOCOpener: LayerOpener {
         case .external: return .readCompanion(.externalTOC)
         case .ready(let pieces, let place):
             state = .over
-            return .done(try makeIndex(pieces, place))
+            return .done(try makeIndex(pieces, place, by: deadline))
         case .over: throw LayerFormatError(.badResponse, "nothing more to do for \(layer.digest)")
         }
+    }
+
+    public var memory: OpeningMemory? {
+        guard case .ready(let pieces, let place) = state else { return nil }
+        let compressed = pieces.reduce(UInt64(0)) { $0.plus(UInt64($1.count)) }
+        // RFC 1952 §2.3.1: a member ends with the size of its data. Nothing has decoded the member yet. If the size is
+        // wrong, the opener gets less memory than it needs, and refuses the layer.
+        let end = pieces.last.map { Array($0.suffix(4)) } ?? []
+        let size = place.zstdSize ?? end.withUnsafeBytes { $0.littleEndian(UInt32.self, at: 0) }.map { UInt64($0) }
+        let longest = limits.textSize(compressed: compressed)
+        // Other bytes may follow the member. A text is larger than its compressed form.
+        let text = min(size.flatMap { $0 >= compressed ? $0 : nil } ?? longest, longest)
+        // An entry of Go's JSON takes 150 to 450 bytes, and 400 to 800 in memory until the index is finished.
+        return OpeningMemory(
+            least: OpeningMemory.base.plus(compressed).plus(text / 4),
+            most: OpeningMemory.base.plus(compressed).plus(text.times(3)))
+    }
+
+    public mutating func limitMemory(to bytes: UInt64) {
+        guard case .ready(let pieces, _) = state else { return }
+        let compressed = pieces.reduce(UInt64(0)) { $0.plus(UInt64($1.count)) }
+        // Half of the base is for the window of the text.
+        let rest = bytes - min(bytes, compressed.plus(OpeningMemory.base / 2))
+        limits.index.buildMemory = min(limits.index.buildMemory, Int(clamping: rest))
     }
 
     public mutating func receive(
@@ -196,8 +221,9 @@ public struct TOCOpener: LayerOpener {
         }
     }
 
-    private func makeIndex(_ pieces: [ArraySlice<UInt8>], _ place: TOCPlace) throws(LayerFormatError) -> LayerIndexBytes
-    {
+    private func makeIndex(
+        _ pieces: [ArraySlice<UInt8>], _ place: TOCPlace, by deadline: WorkDeadline
+    ) throws(LayerFormatError) -> LayerIndexBytes {
         if let compressedTOCDigest {
             var hasher = DigestHasher()
             for piece in pieces { piece.withUnsafeBytes { hasher.update($0) } }
@@ -205,8 +231,8 @@ public struct TOCOpener: LayerOpener {
         }
         var loader = TOCLoader(
             blob: layer.digest, blobSize: blobSize, payloadEnd: place.payloadEnd,
-            codec: place.zstdSize == nil ? .gzip : .zstd, limits: limits)
-        var reader = TOCReader(pieces, zstdSize: place.zstdSize, limits: limits)
+            codec: place.zstdSize == nil ? .gzip : .zstd, limits: limits, by: deadline)
+        var reader = TOCReader(pieces, zstdSize: place.zstdSize, limits: limits, by: deadline)
         let digest = try reader.readAll(into: &loader)
         if let tocDigest { try check(digest, tocDigest) }
         return try loader.finish()

@@ -1,5 +1,6 @@
 import Base
 import Codecs
+import LayerIndex
 
 /// A reader that decompresses a table of contents (TOC), which is a JSON text, and scans the text in windows: parts of
 /// the text. The whole text is never in memory.
@@ -15,10 +16,12 @@ struct TOCReader: ~Copyable {
     private let compressed: [ArraySlice<UInt8>]
     /// The size in bytes of the JSON text in a zstd frame; `nil` if the text is the only file in a tar archive.
     private let bareSize: UInt64?
+    private let compressedSize: UInt64
     private var slice = 0
     private var offset = 0
     private let decoder = ExtentDecoder()
     private var finished = false
+    private var meter: WorkMeter
 
     private var memory: UnsafeMutablePointer<UInt8>
     private var capacity: Int
@@ -35,9 +38,15 @@ struct TOCReader: ~Copyable {
     ///     header states the size of the text.
     ///   - limits: the limits for the sizes of the JSON text and its entries. ``readAll(into:)`` throws if the TOC
     ///     exceeds a limit.
-    init(_ compressed: [ArraySlice<UInt8>], zstdSize: UInt64? = nil, limits: LayerFormatLimits) {
+    ///   - deadline: the deadline of the whole work.
+    init(
+        _ compressed: [ArraySlice<UInt8>], zstdSize: UInt64? = nil, limits: LayerFormatLimits,
+        by deadline: WorkDeadline = .never
+    ) {
+        meter = WorkMeter(deadline)
         bareSize = zstdSize
         self.compressed = compressed.filter { !$0.isEmpty }
+        compressedSize = compressed.reduce(0) { $0 + UInt64($1.count) }
         self.limits = limits
         capacity = Self.windowSize
         memory = .allocate(capacity: Self.windowSize + JSONCursor.padding)
@@ -84,7 +93,9 @@ struct TOCReader: ~Copyable {
     private mutating func textSize() throws(LayerFormatError) -> UInt64 {
         let size: UInt64
         if let bareSize { size = bareSize } else { size = try readHeader() }
-        guard size <= limits.uncompressedTOC else { throw LayerFormatError(.limit, "a TOC of \(size) bytes") }
+        guard size <= limits.textSize(compressed: compressedSize) else {
+            throw LayerFormatError(.limit, "a TOC of \(size) bytes, and of \(compressedSize) compressed bytes")
+        }
         return size
     }
 
@@ -149,6 +160,12 @@ struct TOCReader: ~Copyable {
                 }
             } catch {
                 throw LayerFormatError(.badTOC, "the TOC cannot be decompressed", cause: error)
+            }
+            // Members without data take time, too.
+            do {
+                try meter.count(1 + (step.consumed + step.produced) / 256)
+            } catch {
+                throw LayerFormatError(.deadline, "the TOC cannot be read", cause: error)
             }
             produced += step.produced
             offset += step.consumed

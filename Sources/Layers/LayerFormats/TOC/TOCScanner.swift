@@ -326,6 +326,7 @@ struct TOCScanner {
         try cursor.expect(0x7b, "xattrs that are no object")
         cursor.skipSpace()
         if cursor.take(0x7d) { return }
+        var names: Set<[UInt8]> = []
         repeat {
             cursor.skipSpace()
             let key = try Self.exactString(&cursor)
@@ -333,9 +334,7 @@ struct TOCScanner {
             try cursor.expect(0x3a, "a key without a value")
             cursor.skipSpace()
             let name = cursor.withBytes(of: key) { Array($0) }
-            guard !attributes.contains(where: { $0.name == name }) else {
-                throw .malformed("an xattr that comes twice")
-            }
+            guard names.insert(name).inserted else { throw .malformed("an xattr that comes twice") }
             guard attributes.count < limits.attributesPerEntry else { throw .malformed("too many xattrs") }
             var value: [UInt8] = []
             if try !cursor.takeNull() {

@@ -1,0 +1,30 @@
+/// The estimated memory in bytes that the last step of a ``LayerOpener`` takes, with the bytes that the opener has
+/// received and with the index.
+public struct OpeningMemory: Sendable, Equatable {
+    /// The memory below which the step cannot succeed.
+    public var least: UInt64
+    /// The memory that the step takes at most. A layer that needs more throws ``LayerFormatErrorCode/limit``.
+    public var most: UInt64
+
+    public init(least: UInt64, most: UInt64) {
+        self.least = least
+        self.most = max(least, most)
+    }
+
+    /// The need of a small layer in any format.
+    static let base: UInt64 = 8 << 20
+}
+
+extension UInt64 {
+    /// Returns this number times `factor`; `UInt64.max` if the product is too large.
+    func times(_ factor: UInt64) -> UInt64 {
+        let (product, overflow) = multipliedReportingOverflow(by: factor)
+        return overflow ? .max : product
+    }
+
+    /// Returns the sum; `UInt64.max` if it is too large.
+    func plus(_ other: UInt64) -> UInt64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? .max : sum
+    }
+}
