@@ -50,6 +50,7 @@ struct DaemonConfigurationTests {
                 token_file = "/etc/token"
                 [limits]
                 prepare_timeout = 5
+                opening_memory = 512
                 [admin]
                 address = ""
                 """, path: "config.toml")
@@ -72,6 +73,7 @@ struct DaemonConfigurationTests {
         #expect(configuration.conversionService == "https://conversion.example")
         #expect(configuration.conversionToken == "/etc/token")
         #expect(configuration.prepareTimeout == 5)
+        #expect(configuration.openingMemory == 512)
         #expect(configuration.adminAddress == nil)
     }
 

@@ -23,9 +23,9 @@ import UnixSignals
 struct Daemon: Sendable {
     /// The time limit for a graceful stop. After that, the remaining work is canceled.
     private static let shutdownBound = Duration.seconds(20)
-    /// The number of threads for blocking work of the control path, such as index building, SQLite and mounts. Each
-    /// thread mostly waits for the disk.
-    private static let workerThreads = 4
+    /// The number of threads for blocking work of the control path that is not building or merging, such as SQLite and
+    /// mounts. Each thread mostly waits for the disk.
+    private static let otherWorkerThreads = 4
 
     let configuration: DaemonConfiguration
     let page: MetricsPage
@@ -61,7 +61,8 @@ struct Daemon: Sendable {
         let root = configuration.root
         let fileSystem = LazyFileSystem(source: engine) { StoreCapacity(of: root) }
         let mount = try mount(fileSystem, logger)
-        let workers = NIOThreadPool(numberOfThreads: Self.workerThreads)
+        let workers = NIOThreadPool(
+            numberOfThreads: options.buildsAtOnce + options.mergesAtOnce + Self.otherWorkerThreads)
         workers.start()
         let background = NIOThreadPool(numberOfThreads: 1)
         background.start()
@@ -132,6 +133,9 @@ struct Daemon: Sendable {
         options.registries = configuration.registries
         options.snapshotterName = configuration.snapshotterName
         options.fillsInBackground = configuration.fillsInBackground
+        if configuration.openingMemory > 0 {
+            options.openingMemory = UInt64(max(64, configuration.openingMemory)) << 20
+        }
         return options
     }
 

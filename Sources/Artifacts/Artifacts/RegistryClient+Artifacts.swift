@@ -43,13 +43,15 @@ extension RegistryClient {
 
     /// Returns the index of a layer, encoded as a ``LayerIndexBlob``. Fetches it unless the artifact's manifest
     /// contained it.
+    ///
+    /// - Throws: `tooLarge` if the index is larger than its descriptor says.
     public func index(
         of layer: StreamingArtifact.Layer, in repository: Repository
     ) async throws(RegistryError) -> [UInt8] {
         if let bytes = layer.indexBytes { return bytes }
         return try await blob(
             BlobLocation(repository: repository, digest: layer.index.digest),
-            maximumSize: LayerIndexBlob.maximumEncodedSize)
+            maximumSize: Int(clamping: min(layer.index.size, UInt64(LayerIndexBlob.maximumEncodedSize))))
     }
 
     private static func isBetter(_ left: Descriptor, _ right: Descriptor) -> Bool {

@@ -18,15 +18,22 @@ struct ChainAssembly: Sendable {
     let start: ChainStart
     let logger: Logger
 
-    /// Merges the trees of the chain's layers, adds the chain to the file system, and begins to prefetch for the
-    /// container's start.
+    /// A chain that the node can mount.
+    struct Found: Sendable {
+        let key: ChainKey
+        let record: ChainRecord
+        /// The chain's layers, from the bottom.
+        let contents: [StoredLayer]
+        /// The chain's merged tree, if the store has it.
+        let tree: TreeImage?
+    }
+
+    /// Finds the layers of the chain and, if the store has it, the merged tree. Tells the streaming engine where to
+    /// fetch the layers from.
     ///
-    /// This call does not wait for the network.
-    ///
-    /// - Returns: the chain's layers, from the bottom.
     /// - Throws: a ``FallbackReason`` if the chain is unknown, or if one of its layers is gone or refused; errors of
-    ///   the database, the store and the file system.
-    func assemble(_ chain: ChainKey) throws -> [StoredLayer] {
+    ///   the database and the store.
+    func find(_ chain: ChainKey) throws -> Found {
         guard let record = try records.find(chain) else {
             throw FallbackReason(.mount, "chain \(chain) is not known on this node")
         }
@@ -38,7 +45,20 @@ struct ChainAssembly: Sendable {
             engine.attach(content, locations: try locations(of: layer.key))
             return content
         }
-        let tree = try tree(of: chain, contents)
+        return Found(key: chain, record: record, contents: contents, tree: try storedTree(of: chain, contents))
+    }
+
+    /// Merges the trees of the chain's layers, and stores the result.
+    func merge(_ chain: Found, by deadline: WorkDeadline) throws -> TreeImage {
+        defer { Sys.releaseFreedMemory() }
+        let merged = try ContentStore.mergedTree(of: chain.contents, by: deadline)
+        return try store.installChain(chain.key, tree: merged)
+    }
+
+    /// Adds the chain to the file system, and begins to prefetch for the container's start. This call does not wait for
+    /// the network.
+    func mount(_ found: Found, tree: TreeImage) throws {
+        let (chain, record, contents) = (found.key, found.record, found.contents)
         try fileSystem.addChain(chain.id, tree: tree, layers: contents, slot: try records.slot(of: chain))
         if let top = record.layers.last, let touches = fileSystem.touches(ofChain: chain.id) {
             start.begin(
@@ -48,7 +68,6 @@ struct ChainAssembly: Sendable {
             )
         }
         logger.info("chain mounted", metadata: ["chain": "\(chain)", "layers": "\(contents.count)"])
-        return contents
     }
 
     /// Removes the chain from the file system, and deletes its record and its merged tree. Does nothing if a snapshot or
@@ -99,16 +118,11 @@ struct ChainAssembly: Sendable {
         try records.repositories(of: layer).map { BlobLocation(repository: $0, digest: layer.blob) }
     }
 
-    private func tree(of chain: ChainKey, _ contents: [StoredLayer]) throws -> TreeImage {
-        let keys = contents.map(\.key.id)
-        if let tree = try store.chain(chain) {
-            if tree.deviceTags == keys { return tree }
-            // This tree is left over from an earlier chain with the same ID. The deletion of that chain was
-            // interrupted.
-            try store.removeChain(chain)
-        }
-        defer { Sys.releaseFreedMemory() }
-        let merged = try ContentStore.mergedTree(of: contents)
-        return try store.installChain(chain, tree: merged)
+    private func storedTree(of chain: ChainKey, _ contents: [StoredLayer]) throws -> TreeImage? {
+        guard let tree = try store.chain(chain) else { return nil }
+        if tree.deviceTags == contents.map(\.key.id) { return tree }
+        // This tree is left over from an earlier chain with the same ID. The deletion of that chain was interrupted.
+        try store.removeChain(chain)
+        return nil
     }
 }

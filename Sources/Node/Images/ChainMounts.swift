@@ -1,6 +1,7 @@
 import Base
 import Concurrency
 import ContentStore
+import LayerIndex
 import Logging
 import NIOPosix
 import Registry
@@ -19,19 +20,19 @@ final class ChainMounts: Sendable {
     private let steps = Guarded<[ChainKey: Step]>([:])
     private let assembly: ChainAssembly
     private let workers: NIOThreadPool
-    private let building: AsyncSemaphore
+    private let bounds: OpeningBounds
     private let mountPoint: String
     /// The callback that runs after each mount, with the chain's layers.
     private let afterMount: @Sendable ([StoredLayer]) -> Void
     private let logger: Logger
 
     init(
-        assembly: ChainAssembly, workers: NIOThreadPool, building: AsyncSemaphore, mountPoint: String, logger: Logger,
+        assembly: ChainAssembly, workers: NIOThreadPool, bounds: OpeningBounds, mountPoint: String, logger: Logger,
         afterMount: @escaping @Sendable ([StoredLayer]) -> Void
     ) {
         self.assembly = assembly
         self.workers = workers
-        self.building = building
+        self.bounds = bounds
         self.mountPoint = mountPoint
         self.afterMount = afterMount
         self.logger = logger
@@ -68,10 +69,33 @@ final class ChainMounts: Sendable {
     }
 
     private func assemble(_ chain: ChainKey) async throws {
-        let contents = try await building.withPermit { [workers, assembly] in
-            try await workers.runIfActive { try assembly.assemble(chain) }
+        let (workers, assembly) = (workers, assembly)
+        let found = try await workers.runIfActive { try assembly.find(chain) }
+        let tree: TreeImage
+        if let stored = found.tree {
+            tree = stored
+        } else {
+            tree = try await merge(found)
         }
-        afterMount(contents)
+        try await workers.runIfActive { try assembly.mount(found, tree: tree) }
+        afterMount(found.contents)
+    }
+
+    /// Merges the trees of the chain's layers, and stores the result.
+    private func merge(_ chain: ChainAssembly.Found) async throws -> TreeImage {
+        do {
+            let need = try await workers.runIfActive { [bounds] in
+                try bounds.mergeMemory(of: chain.contents.map(\.tree))
+            }
+            let memory = try await bounds.memory.reserve(
+                least: need, most: need, for: .merging, of: "chain \(chain.key)")
+            defer { memory.release() }
+            return try await bounds.merging.withPermit { [workers, assembly, bounds] in
+                try await workers.runIfActive { try assembly.merge(chain, by: bounds.deadline()) }
+            }
+        } catch let error as LayerIndexError where error.code == .deadline || error.code == .limit {
+            throw FallbackReason(.limit, "chain \(chain.key): \(error)")
+        }
     }
 
     /// Unmounts `chain`, and deletes its merged tree and the layers that no other chain contains. Does nothing if a

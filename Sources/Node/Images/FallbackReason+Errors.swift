@@ -9,7 +9,7 @@ extension FallbackReason {
             switch error.code {
             case .otherFormat, .unsupported: .notStreamable
             case .unverified: .unverified
-            case .limit: .limit
+            case .limit, .deadline: .limit
             case .outOfMemory: .busy
             default: .badIndex
             }

@@ -24,7 +24,8 @@ public struct FallbackReason: Error, Sendable, Hashable, CustomStringConvertible
         case notFound = "not_found"
         /// The registry cannot be reached, or its answers are malformed.
         case registry
-        /// The registry's answer or the layer's index exceeded a limit.
+        /// The registry's answer or the layer's index exceeded a limit, or creating the index took too much memory or
+        /// time.
         case limit
         /// The local store failed, for example because the disk is full or unreadable.
         case storage

@@ -27,7 +27,7 @@ struct ImageOpener: Sendable {
         let arrivals: AsyncStream<Arrival>.Continuation
         var opening: ImageOpening
         var image: ImageOpening.ImageDescription?
-        var contents = OpeningContents()
+        var contents: OpeningContents
 
         var repository: Repository { reference.repository }
     }
@@ -50,7 +50,8 @@ struct ImageOpener: Sendable {
         var run = Run(
             reference: reference, request: request, opened: opened, start: clock.now, arrivals: arrivals,
             opening: ImageOpening(
-                ImageOpening.Request(layer: request.layer, manifest: request.manifestDigest), options))
+                ImageOpening.Request(layer: request.layer, manifest: request.manifestDigest), options),
+            contents: OpeningContents(turns: ImageTurns(parts.layers.bounds)))
         // When the plan ends, the loop cancels the pending actions in the inner group. Hints that are still being sent
         // to the streaming engine run in the outer group, and are not canceled.
         await withDiscardingTaskGroup { hints in
@@ -198,10 +199,11 @@ struct ImageOpener: Sendable {
                         ImageOpening.StoreQuery(layer, options.formats)
                     }
                 let opened = try await parts.layers.open(
-                    layer, of: reference, from: await contents.source(query, source))
+                    layer, of: reference, from: await contents.source(query, source), turns: contents.turns)
                 arrivals.yield(
                     Arrival(event: .opened(digest)) {
                         $0.layers[digest] = opened.content
+                        $0.mergeMemory[digest] = opened.mergeMemory
                         $0.tails[digest] = opened.tail
                     })
             } catch {
@@ -211,7 +213,7 @@ struct ImageOpener: Sendable {
     }
 
     private func finish(_ result: Result<[ImageOpening.LayerOutcome], FallbackReason>, _ run: Run) {
-        let image = result.map { run.contents.image($0) }
+        let image = result.map { run.contents.image($0, memory: parts.layers.bounds.memory.total) }
         if case .success(let image) = image {
             logger.info(
                 "image opened",

@@ -1,4 +1,5 @@
 public import Artifacts
+import Glibc
 public import LayerFormats
 
 /// The options for opening and mounting images.
@@ -39,6 +40,17 @@ public struct ImageOptions: Sendable {
     public var fillsInBackground = true
     /// The maximum number of layers of one image that are opened concurrently.
     public var layersAtOnce = 16
+    /// The memory in bytes for everything that is being opened: tables of contents, indexes, and trees under
+    /// construction. Work that needs more waits, and a layer that needs more than a half is declined.
+    public var openingMemory = ImageOptions.defaultOpeningMemory
+    /// The number of layers on the node whose indexes are built at the same time, one for each processor. There are at
+    /// least two, so that a slow layer does not hold up all others.
+    public var buildsAtOnce = max(2, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+    /// The number of chains on the node whose trees are merged at the same time.
+    public var mergesAtOnce = 2
+    /// The maximum time for building the index of one layer, or for merging the trees of one chain. Half a million
+    /// files take about a second.
+    public var buildLimit = Duration.seconds(10)
     /// The time that an opened image stays in memory, long enough for one pull.
     public var remembersFor = Duration.seconds(120)
     /// The time that an image with a failed or declined layer stays in memory. It is long enough for the other layers
@@ -48,4 +60,11 @@ public struct ImageOptions: Sendable {
     public var optionalLookups = Duration.seconds(30)
 
     public init() {}
+
+    /// The default of ``openingMemory``: a sixteenth of the node's memory, but at least 256 MiB and at most 1 GiB.
+    public static var defaultOpeningMemory: UInt64 {
+        let pages = UInt64(max(0, sysconf(Int32(_SC_PHYS_PAGES))))
+        let node = pages.multipliedReportingOverflow(by: UInt64(max(0, sysconf(Int32(_SC_PAGESIZE))))).partialValue
+        return min(max(node / 16, 256 << 20), 1 << 30)
+    }
 }

@@ -57,7 +57,7 @@ public struct ImageParts: Sendable {
     ///
     /// - Parameter claims: the source of the images that claim a chain; `nil` for containerd's content store.
     package func images(_ options: ImageOptions, claims: (any ImageClaimSource)?) -> StreamedImages {
-        let building = AsyncSemaphore(1)
+        let bounds = OpeningBounds(options, clock: clock)
         let (engine, fills) = (engine, options.fillsInBackground)
         let verification = VerificationCounters()
         let documents = PulledDocuments()
@@ -89,7 +89,7 @@ public struct ImageParts: Sendable {
             assembly: ChainAssembly(
                 records: chainRecords, store: store, fileSystem: fileSystem, engine: engine, start: start,
                 logger: logger),
-            workers: workers, building: building, mountPoint: mountPoint, logger: logger
+            workers: workers, bounds: bounds, mountPoint: mountPoint, logger: logger
         ) { layers in
             // Unverified layers come first.
             let isVerified = layers.map { $0.verifiedDiffID != nil }
@@ -105,7 +105,7 @@ public struct ImageParts: Sendable {
                     registry: registry,
                     finder: ArtifactFinder(registry: registry, keys: options.artifactKeys, logger: logger)),
                 layers: LayerFetcher(
-                    registry: registry, store: store, records: chainRecords, workers: workers, building: building,
+                    registry: registry, store: store, records: chainRecords, workers: workers, bounds: bounds,
                     formats: options.formats, allowsUnverifiedTOC: options.allowsUnverifiedTOC),
                 profiles: profiles, streaming: LayerStreaming(engine: engine, predictor: predictor, workers: workers)),
             options: ImageOpening.Options(options, predicts: predictor != nil), lookupLimit: options.optionalLookups,

@@ -34,9 +34,8 @@ struct LayerFetcher: Sendable {
     let records: ChainRecords
     /// The threads for blocking work: parsing, index building, SQLite and files.
     let workers: NIOThreadPool
-    /// The semaphore that allows only one index or merged tree to be built at a time, to limit memory. Building takes
-    /// several times the memory of the result.
-    let building: AsyncSemaphore
+    /// The bounds of memory and time. Building takes several times the memory of the result.
+    let bounds: OpeningBounds
     let formats: LayerFormatRegistry
     let allowsUnverifiedTOC: Bool
 
@@ -106,11 +105,34 @@ struct LayerFetcher: Sendable {
         }
     }
 
-    /// Opens a layer from `source`. Returns the layer and its tail. The tail is the end of the blob, where some formats
-    /// have their table of contents; `nil` if the end was not read.
+    /// An opened layer.
+    struct Opened: Sendable {
+        let content: StoredLayer
+        /// The end of the blob, where some formats have their table of contents; `nil` if the end was not read.
+        let tail: BlobPart?
+        /// The memory in bytes that the layer takes while its chain is merged.
+        let mergeMemory: UInt64
+    }
+
+    /// Opens a layer from `source`.
+    ///
+    /// - Parameter turns: the turns of the image's layers to be built.
     func open(
-        _ description: LayerDescription, of image: ImageReference, from source: Source
-    ) async throws(FallbackReason) -> (content: StoredLayer, tail: BlobPart?) {
+        _ description: LayerDescription, of image: ImageReference, from source: Source, turns: ImageTurns
+    ) async throws(FallbackReason) -> Opened {
+        let (content, tail) = try await content(description, of: image, from: source, turns: turns)
+        do {
+            let memory = try await workers.runIfActive { [bounds] in try bounds.mergeMemory(of: [content.tree]) }
+            return Opened(content: content, tail: tail, mergeMemory: memory)
+        } catch {
+            let isLimit = (error as? LayerIndexError).map { $0.code == .limit || $0.code == .deadline } ?? false
+            throw FallbackReason(isLimit ? .limit : .storage, "layer \(content.key): \(error)")
+        }
+    }
+
+    private func content(
+        _ description: LayerDescription, of image: ImageReference, from source: Source, turns: ImageTurns
+    ) async throws(FallbackReason) -> (StoredLayer, BlobPart?) {
         switch source {
         case .store(let content):
             try await checkRights(content, in: image.repository)
@@ -121,8 +143,8 @@ struct LayerFetcher: Sendable {
                 LayerKey(description, formats)
                 ?? LayerKey(description.digest, .unverified(repository: "\(image.repository)"))
             try await checkNotRefused(key)
-            let (index, tail) = try await readIndex(description, of: image)
-            return (try await install(key, index: index), tail)
+            let built = try await readIndex(description, of: image, turns: turns)
+            return (try await install(key, built), built.tail)
         case .artifact(let layer, let early):
             let key = LayerKey(
                 description.digest, .index(layer.index.digest, repository: "\(image.repository)"))
@@ -132,19 +154,20 @@ struct LayerFetcher: Sendable {
                 digest: layer.index.digest, diffID: layer.diffID,
                 source: (layer.copy?.digest ?? description.digest, layer.copy?.size ?? description.size),
                 windows: layer.windows?.digest)
-            let (index, tail) = try await readIndex(description, of: image, artifact: layer, early: early)
-            return (try await install(key, index: index), tail)
+            let built = try await readIndex(
+                description, of: image, turns: turns, artifact: layer, early: early)
+            return (try await install(key, built), built.tail)
         }
     }
 
-    private func install(
-        _ key: LayerKey, index: LayerIndexBytes
-    ) async throws(FallbackReason) -> StoredLayer {
+    /// Stores an index. Gives its memory back afterwards.
+    private func install(_ key: LayerKey, _ built: BuiltIndex) async throws(FallbackReason) -> StoredLayer {
+        defer { built.memory.release() }
         do {
             return try await workers.runIfActive { [store] in
                 // Parsing a large table of contents takes several times the memory of the index.
                 defer { Sys.releaseFreedMemory() }
-                return try store.install(key, index: index)
+                return try store.install(key, index: built.index)
             }
         } catch {
             throw FallbackReason(.storage, "layer \(key): \(error)")
@@ -197,18 +220,26 @@ struct LayerFetcher: Sendable {
 
     // MARK: - Reading
 
+    /// The index of a layer, which is in memory.
+    private struct BuiltIndex: Sendable {
+        let index: LayerIndexBytes
+        /// The end of the blob, if the opener requested it.
+        let tail: BlobPart?
+        let memory: OpeningBudget.Reservation
+    }
+
     /// Creates the layer's index with the ``LayerOpener`` of the layer's format. The opener does no I/O, so this
-    /// function performs the reads that the opener requests. Returns the index, and the end of the blob if the opener
-    /// requested the end.
+    /// function performs the reads that the opener requests.
     ///
     /// - Parameters:
+    ///   - turns: the turns of the image's layers to be built.
     ///   - artifact: the layer's entry in the image's streaming artifact; `nil` if the index does not come from an
     ///     artifact.
     ///   - early: the bytes of the index from the artifact; `nil` if they were not fetched early.
     private func readIndex(
-        _ description: LayerDescription, of image: ImageReference, artifact: StreamingArtifact.Layer? = nil,
-        early: [UInt8]? = nil
-    ) async throws(FallbackReason) -> (LayerIndexBytes, BlobPart?) {
+        _ description: LayerDescription, of image: ImageReference, turns: ImageTurns,
+        artifact: StreamingArtifact.Layer? = nil, early: [UInt8]? = nil
+    ) async throws(FallbackReason) -> BuiltIndex {
         let location = BlobLocation(repository: image.repository, digest: description.digest)
         // A box, so that no step copies the bytes that the opener has received.
         let opener: Guarded<any LayerOpener>
@@ -219,39 +250,105 @@ struct LayerFetcher: Sendable {
             throw FallbackReason(error)
         }
         var end: BlobPart?
+        // The memory for bytes that arrive, until they are a part of the memory for building.
+        var input: OpeningBudget.Reservation?
         // An opener requests at most the end of the blob, a probe and a table of contents. More requests are a defect.
         for _ in 0..<8 {
+            if let need = opener.withLock({ $0.memory }) {
+                let (index, memory) = try await build(
+                    opener, of: description.digest, need: need, input: input, turns: turns)
+                return BuiltIndex(index: index, tail: end, memory: memory)
+            }
             switch try await step(opener, { (opener) throws(LayerFormatError) in try opener.next() }) {
-            case .done(let index): return (index, end)
+            case .done(let index):
+                // A format that creates its index as the bytes arrive.
+                let size = UInt64(index.tree.count) + UInt64(index.chunks.count)
+                let memory = try await bounds.memory.reserve(
+                    least: size, most: size, for: .building, of: "layer \(description.digest)")
+                return BuiltIndex(index: index, tail: end, memory: memory)
             case .read(let request):
+                // Who waits for memory for reading must not hold any.
+                input?.release()
+                if case .range(let range) = request { input = try await reserve(range.count, for: description.digest) }
                 let (bytes, range, blobSize) = try await read(location, request: request, knownSize: description.size)
                 if case .suffix = request { end = BlobPart(bytes: bytes, range: range) }
                 try await step(opener) { (opener) throws(LayerFormatError) in
                     try opener.receive(bytes, range: range, blobSize: blobSize)
                 }
             case .readCompanion(let companion):
-                let bytes =
-                    switch companion {
-                    case .externalTOC: try await externalTOC(of: description.digest, image: image)
-                    case .index(let digest):
-                        try await index(digest, artifact: artifact, early: early, in: image.repository)
+                input?.release()
+                let bytes: [UInt8]
+                switch companion {
+                case .externalTOC:
+                    let found = try await externalTOC(of: description.digest, image: image)
+                    input = try await reserve(found.size, for: description.digest)
+                    bytes = try await blob(found, in: image.repository)
+                case .index(let digest):
+                    // Early indexes, and those in a manifest, are small.
+                    if early == nil, let artifact, artifact.indexBytes == nil {
+                        input = try await reserve(artifact.index.size, for: description.digest)
                     }
+                    bytes = try await index(digest, artifact: artifact, early: early, in: image.repository)
+                }
                 try await step(opener) { (opener) throws(LayerFormatError) in try opener.receiveCompanion(bytes) }
             }
         }
         throw FallbackReason(.internal, "layer \(description.digest): the opener does not end")
     }
 
-    /// Runs a step of the layer's opener on a worker thread. Only one step runs at a time, even if several layers are
-    /// being opened.
+    /// Reserves memory for bytes that a registry sends.
+    private func reserve(_ count: UInt64, for layer: Digest) async throws(FallbackReason) -> OpeningBudget.Reservation {
+        guard count <= UInt64(Self.maximumRead) else {
+            throw FallbackReason(.limit, "layer \(layer): a read of \(count) bytes")
+        }
+        return try await bounds.memory.reserve(least: count, most: count, for: .reading, of: "layer \(layer)")
+    }
+
+    /// Runs the last step of the layer's opener, which creates the index.
+    ///
+    /// - Parameter input: the memory of the received bytes. It is released as soon as there is memory for building,
+    ///   which includes them.
+    private func build(
+        _ opener: Guarded<any LayerOpener>, of layer: Digest, need: OpeningMemory,
+        input: OpeningBudget.Reservation?, turns: ImageTurns
+    ) async throws(FallbackReason) -> (LayerIndexBytes, OpeningBudget.Reservation) {
+        let (step, memory): (OpenStep, OpeningBudget.Reservation)
+        do {
+            (step, memory) = try await turns.withTurn { [workers, bounds] in
+                let memory = try await bounds.memory.reserve(
+                    least: need.least, most: need.most, for: .building, of: "layer \(layer)")
+                input?.release()
+                let step = try await bounds.building.withPermit {
+                    try await workers.runIfActive {
+                        let deadline = bounds.deadline()
+                        return try opener.withLock { opener in
+                            opener.limitMemory(to: memory.amount)
+                            return try opener.next(by: deadline)
+                        }
+                    }
+                }
+                return (step, memory)
+            }
+        } catch let error as LayerFormatError {
+            throw FallbackReason(error)
+        } catch let reason as FallbackReason {
+            throw reason
+        } catch {
+            throw FallbackReason(error is CancellationError ? .timeout : .internal, "\(error)")
+        }
+        guard case .done(let index) = step else {
+            throw FallbackReason(.internal, "layer \(layer): the opener does not end")
+        }
+        return (index, memory)
+    }
+
+    /// Runs a cheap step of the layer's opener on a worker thread.
     private func step<Result: Sendable>(
         _ opener: Guarded<any LayerOpener>,
         _ body: @escaping @Sendable (inout any LayerOpener) throws(LayerFormatError) -> Result
     ) async throws(FallbackReason) -> Result {
         do {
-            return try await building.withPermit { [workers] in
-                try await workers.runIfActive { try opener.withLock { try body(&$0) } }
-            }
+            return try await workers.runIfActive { try opener.withLock { try body(&$0) } }
         } catch let error as LayerFormatError {
             throw FallbackReason(error)
         } catch {
@@ -300,11 +397,20 @@ struct LayerFetcher: Sendable {
         }
     }
 
-    /// Returns the layer's table of contents from the companion image with the tag `<tag>-esgztoc`. In that image, an
+    private func blob(_ blob: Descriptor, in repository: Repository) async throws(FallbackReason) -> [UInt8] {
+        do throws(RegistryError) {
+            return try await registry.blob(
+                BlobLocation(repository: repository, digest: blob.digest), maximumSize: Int(clamping: blob.size))
+        } catch {
+            throw FallbackReason(registry: error)
+        }
+    }
+
+    /// Returns the layer's table of contents in the companion image with the tag `<tag>-esgztoc`. In that image, an
     /// annotation names the layer to which a table belongs.
     ///
     /// The suffix and the annotation are those of stargz-snapshotter's external TOC converter.
-    private func externalTOC(of layer: Digest, image: ImageReference) async throws(FallbackReason) -> [UInt8] {
+    private func externalTOC(of layer: Digest, image: ImageReference) async throws(FallbackReason) -> Descriptor {
         guard let tag = image.tag else {
             throw FallbackReason(
                 .notStreamable, "the table of contents of layer \(layer) is beside a tag, and \(image) has no tag")
@@ -315,10 +421,7 @@ struct LayerFetcher: Sendable {
             let found = manifest.layers.first {
                 $0.annotations["containerd.io/snapshot/stargz/layer.digest"] == layer.description
             }
-            if let found {
-                return try await registry.blob(
-                    BlobLocation(repository: image.repository, digest: found.digest), maximumSize: Self.maximumRead)
-            }
+            if let found { return found }
         } catch {
             throw FallbackReason(registry: error)
         }

@@ -19,6 +19,11 @@ struct OpeningContents: Sendable {
     var stored: [ImageOpening.StoreQuery: StoredLayer] = [:]
     /// The opened layers, by the digests of their blobs.
     var layers: [Digest: StoredLayer] = [:]
+    /// The memory in bytes that each opened layer takes while its chain is merged. The keys are the digests of the
+    /// blobs.
+    var mergeMemory: [Digest: UInt64] = [:]
+    /// The turns of the image's layers to be built.
+    let turns: ImageTurns
     /// The last bytes of each layer's blob, if they were read to find the table of contents. The keys are the digests
     /// of the blobs.
     var tails: [Digest: BlobPart] = [:]
@@ -43,17 +48,31 @@ struct OpeningContents: Sendable {
     var start: ContainerStart? { configuration.map { ContainerStart($0) } }
 
     /// Returns the opened image with these outcomes of its layers.
-    func image(_ outcomes: [ImageOpening.LayerOutcome]) -> OpenedImage {
-        OpenedImage(
+    ///
+    /// Declines the layers from which on the image could not be merged within `memory` bytes. A chain is merged after
+    /// the pull, when containerd no longer downloads a layer instead.
+    func image(_ outcomes: [ImageOpening.LayerOutcome], memory: UInt64) -> OpenedImage {
+        var needed: UInt64 = 0
+        return OpenedImage(
             layers: outcomes.map { outcome in
                 switch outcome {
                 case .streamed(let digest):
-                    OpenedImage.Layer(
+                    needed = [needed, mergeMemory[digest] ?? 0].saturatingSum()
+                    guard needed <= memory else {
+                        return OpenedImage.Layer(
+                            digest: digest,
+                            content: .failure(
+                                FallbackReason(
+                                    .limit,
+                                    "merging the layers up to \(digest) takes \(needed >> 20) MB of memory, and limits.opening_memory allows \(memory >> 20)"
+                                )))
+                    }
+                    return OpenedImage.Layer(
                         digest: digest,
                         content: layers[digest].map { .success($0) }
                             ?? .failure(FallbackReason(.internal, "layer \(digest) was not opened")))
                 case .declined(let digest, let reason):
-                    OpenedImage.Layer(digest: digest, content: .failure(reason))
+                    return OpenedImage.Layer(digest: digest, content: .failure(reason))
                 }
             }, start: announcement)
     }

@@ -47,9 +47,13 @@ extension ContentStore {
 
     /// Returns the merged tree of a chain as an EROFS image. Its `deviceTags` are the ``LayerKey/id``s of `layers`.
     ///
-    /// - Parameter layers: the chain's layers, bottom first.
-    public static func mergedTree(of layers: [StoredLayer]) throws(LayerIndexError) -> [UInt8] {
-        try ChainMerger.merge(layers.map { ($0.tree, $0.digest) }, names: layers.map(\.key.id))
+    /// - Parameters:
+    ///   - layers: the chain's layers, bottom first.
+    ///   - deadline: the deadline of the merge.
+    public static func mergedTree(
+        of layers: [StoredLayer], by deadline: WorkDeadline = .never
+    ) throws(LayerIndexError) -> [UInt8] {
+        try ChainMerger.merge(layers.map { ($0.tree, $0.digest) }, names: layers.map(\.key.id), by: deadline)
     }
 
     /// Returns the keys of the chains whose merged trees are on the disk.

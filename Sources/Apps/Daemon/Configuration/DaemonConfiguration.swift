@@ -65,6 +65,9 @@ public struct DaemonConfiguration: Sendable {
     /// The time limit for preparing a layer that is to be streamed, in seconds. If preparing takes longer, containerd
     /// pulls the layer in the ordinary way.
     public var prepareTimeout = 30
+    /// The memory for opening images, in megabytes (2^20 bytes). A value below 64 counts as 64, except 0, which
+    /// means a share of the node's memory (`ImageOptions.defaultOpeningMemory`).
+    public var openingMemory = 0
     /// The path of the admin socket; `nil` disables it.
     public var adminAddress: String? = "/run/rivulet/admin.sock"
 
@@ -115,6 +118,7 @@ public struct DaemonConfiguration: Sendable {
         let token = try reader.string("conversion.token_file", default: "")
         conversionToken = token.isEmpty ? nil : token
         prepareTimeout = try reader.integer("limits.prepare_timeout", default: prepareTimeout, in: 1...3600)
+        openingMemory = try reader.integer("limits.opening_memory", default: openingMemory, in: 0...65_536)
         let adminAddress = try reader.string("admin.address", default: self.adminAddress ?? "")
         self.adminAddress = adminAddress.isEmpty ? nil : adminAddress
         try reader.finish()
