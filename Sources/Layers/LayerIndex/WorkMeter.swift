@@ -1,7 +1,7 @@
 public import Base
 
-/// A counter of the steps of a loop. It asks for the deadline once in a while, because reading a clock takes longer than
-/// most steps.
+/// A counter of the steps of a loop. It asks for the deadline once in a while, because reading a clock takes longer
+/// than most steps.
 public struct WorkMeter: Sendable {
     /// The number of steps between two looks at the deadline. They take a few milliseconds at most.
     static let interval = 4096
