@@ -96,6 +96,11 @@ struct Census: Sendable, CustomStringConvertible {
         return 1 + entries.reduce(0) { $0 + ($1.kind == .directory ? Self.entries(below: "\(path)/\($1.text)") : 1) }
     }
 
+    /// True if the daemon has removed snapshots, chains or layers that it has not deleted yet.
+    var awaitsDeletions: Bool {
+        counts.contains { $0.key.group == .rows && $0.key.name.hasPrefix("removed_") && $0.value > 0 }
+    }
+
     // MARK: - Comparing
 
     func total(_ group: Group) -> Int {

@@ -3,7 +3,10 @@ import Lab
 import Linux
 import TestSupport
 
-/// A maker of images whose top layers no other cycle has. All images of a kind share the bottom layer.
+/// A maker of images whose top layers no other cycle has.
+///
+/// The bottom layers are shared: one is streamed as eStargz, one by means of an artifact or a conversion, and one by no
+/// image. If an image that is not streamed had another one's bottom layer, containerd would find it streamed already.
 struct ImageMaker: Sendable {
     private let lab: Lab
     private let store: ImageStore
@@ -11,6 +14,7 @@ struct ImageMaker: Sendable {
     private let port: Int
     private let base: [TarEntry]
     private let plainBase: ImageStore.Layer
+    private let pulledBase: ImageStore.Layer
     private let streamedBase: ImageStore.Layer
     /// The blobs that the images of several cycles share.
     private let kept: Set<String>
@@ -29,8 +33,9 @@ struct ImageMaker: Sendable {
         base += (0..<12).map { .file("lib/\($0)", Samples.text(bytes: 1000 << $0 % 8, seed: UInt64($0))) }
         self.base = base
         plainBase = Self.plain(base)
+        pulledBase = Self.plain(base + [.file("etc/pulled", "as a whole\n")])
         streamedBase = Self.streamed(base)
-        kept = [Digest.of(plainBase.blob).hex, Digest.of(streamedBase.blob).hex]
+        kept = Set([plainBase, pulledBase, streamedBase].map { Digest.of($0.blob).hex })
     }
 
     /// Publishes the images of cycle `number`, one or two.
@@ -55,10 +60,10 @@ struct ImageMaker: Sendable {
             try write([streamedBase, Self.plain(own)], to: repository)
             return [image(repository, "t", .part, own)]
         case .unused:
-            try write([plainBase, Self.streamed(own)], to: repository)
+            try write([pulledBase, Self.streamed(own)], to: repository)
             return [image(repository, "t", .none, own)]
         case .plain:
-            try write([plainBase, Self.plain(own)], to: repository)
+            try write([pulledBase, Self.plain(own)], to: repository)
             return [image(repository, "t", .none, own)]
         case .together:
             return try (0..<2).map { half in

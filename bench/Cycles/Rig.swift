@@ -76,7 +76,7 @@ final class Rig: Sendable {
         try await client.pull(image.reference)
     }
 
-    /// Mounts a container's snapshot of `image` and compares some of its files. Every third image of a kind is read as a
+    /// Mounts a container's snapshot of `image` and compares some of its files. Every third image of a kind is read
     /// whole.
     private func read(_ image: CycleImage, _ number: Int, _ key: String) async throws {
         guard let chain = try await client.chain(of: image.reference) else {
@@ -124,7 +124,7 @@ final class Rig: Sendable {
         try await blocking { [self] in try Census(of: daemon, containerd: client.containerd, in: lab) }
     }
 
-    /// Waits until two censuses in a row agree, and returns the last one.
+    /// Waits until the daemon has deleted everything that it must and two censuses in a row agree. Returns the last.
     ///
     /// Connections to the registry close after a minute, and the daemon deletes layers that were in use two and a half
     /// minutes later.
@@ -133,7 +133,8 @@ final class Rig: Sendable {
         for _ in 0..<Self.settling {
             try await Task.sleep(for: .seconds(5))
             let next = try await census()
-            if next.growth(since: last).isEmpty, last.growth(since: next).isEmpty { return next }
+            let isSettled = next.growth(since: last).isEmpty && last.growth(since: next).isEmpty
+            if isSettled, !next.awaitsDeletions { return next }
             last = next
         }
         return last

@@ -70,8 +70,8 @@ struct ChainAssembly: Sendable {
         logger.info("chain mounted", metadata: ["chain": "\(chain)", "layers": "\(contents.count)"])
     }
 
-    /// Removes the chain from the file system, and deletes its record and its merged tree. Does nothing if a snapshot or
-    /// a chain above still needs the chain. ``deleteLeftovers(unless:)`` deletes the layers.
+    /// Removes the chain from the file system, and deletes its record and its merged tree. Does nothing if a snapshot
+    /// or a chain above still needs the chain. ``deleteLeftovers(unless:)`` deletes the layers.
     func disassemble(_ chain: ChainKey) throws {
         guard try records.remove(chain) else { return }
         start.end(chain)
