@@ -263,7 +263,7 @@ import Testing
     /// many sizes.
     private static func large(mode: UInt32 = 0o644) -> [UInt8] {
         let some = (0..<700).map { TarEntry.directory("a\($0)") }
-        var files = (0..<150).map { number in
+        var files = (0..<200).map { number in
             TarEntry.file("f\(number)", Samples.text(bytes: 1 + number * number * 2, seed: UInt64(number)), mode: mode)
         }
         files[100] = .file("f100", [UInt8](repeating: 0, count: 300_000))
