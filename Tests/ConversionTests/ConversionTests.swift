@@ -298,7 +298,7 @@ import Testing
             $0.acceptsProfiles = true
             $0.packInterval = .zero
         }) { running in
-            let image = running.push("1", bytes: 400_000)
+            let image = running.push("1", bytes: 1 << 20)
             let name = "team/app@\(image)"
             let first = Self.profile(running, [(0, 4096)])
             let error = await #expect(throws: ConversionError.self) { try await running.service.learn(first, of: name) }
@@ -319,7 +319,7 @@ import Testing
             #expect(
                 try await running.service.learn(Self.profile(running, [(0, 4096), (4096, 4100)]), of: name) == nil)
             // Other reports cause new packs. The service deletes packs before the last two.
-            for (generation, end) in [(2, 100_000), (3, 200_000), (4, 300_000)] as [(UInt32, UInt64)] {
+            for (generation, end) in [(2, 300_000), (3, 600_000), (4, 900_000)] as [(UInt32, UInt64)] {
                 let more = Self.profile(running, [(0, 4096), (8192, end)])
                 let operation = try #require(try await running.service.learn(more, of: name))
                 #expect(try await running.ended(operation).state == .succeeded)
