@@ -138,12 +138,12 @@ import Testing
         try await Self.withAttack { (attack) async throws in
             let images = attack.fixture.images
             let chain = try #require(try await images.admit(attack.request)?.last?.chain)
-            await images.sweep()
+            _ = await images.sweep()
             #expect(await !images.forget(chain))
             #expect(await images.isUsable(chain))
             #expect(await !images.isUsable(attack.chain), "no snapshot uses the old chain")
             attack.fixture.clock.advance(by: .seconds(301))
-            await images.sweep()
+            _ = await images.sweep()
             #expect(await !images.isUsable(chain))
         }
     }

@@ -1,4 +1,5 @@
-/// The times of directories, which containerd sets a second time when it has unpacked all entries (`archive.applyNaive`).
+/// The times of directories, which containerd sets a second time when it has unpacked all entries
+/// (`archive.applyNaive`).
 ///
 /// At that time, it looks up the path of each directory entry again. If an entry has replaced a directory or a symbolic
 /// link of the path in the meantime, the path leads to another file, which then gets the directory's time.
@@ -39,7 +40,8 @@ extension LayerIndexBuilder {
         for entry in entries {
             let names = try names(of: entry)
             try meter.count(1 + names.count)
-            // containerd refuses a layer in which such a path leads nowhere. All its entries are there, so it is used here.
+            // containerd refuses a layer in which such a path leads nowhere. All its entries are there, so it is used
+            // here.
             guard let node = try? node(at: names) else { continue }
             let isLink = arena.nodes[Int(node)].flags.isSuperset(of: [.hardLink, .resolved])
             let target = isLink ? Int(arena.nodes[Int(node)].payload) : Int(node)

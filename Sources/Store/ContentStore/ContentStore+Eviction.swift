@@ -87,8 +87,8 @@ extension ContentStore {
     /// First come the layers that nothing has open, in the order in which content was last added to them. Then come the
     /// chunks of open layers that were not read since the last eviction passed them, and last all others.
     ///
-    /// - Returns: the number of bytes that were freed. It is less than `goal` if there is not enough to evict, or if the
-    ///   disk fails.
+    /// - Returns: the number of bytes that were freed. It is less than `goal` if there is not enough to evict, or if
+    ///   the disk fails.
     private func evict(_ goal: UInt64) -> UInt64 {
         var freed: UInt64 = 0
         func evict(from layer: StoredLayer) {
