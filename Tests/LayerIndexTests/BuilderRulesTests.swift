@@ -59,7 +59,7 @@ import Testing
         let links = (0..<200).map { LayerEntry.symlink("l\($0)", to: "\(fluff)l\($0 + 1)") } + [.directory("l200")]
         _ = try Layers.index(links + [.file("l0/f")])
         let error = #expect(throws: LayerIndexError.self) {
-            try Layers.index(links + (0..<200).map { .file("l0/f\($0)") })
+            try Layers.index(links + (0..<600).map { .file("l0/f\($0)") })
         }
         #expect(error?.code == .limit)
     }

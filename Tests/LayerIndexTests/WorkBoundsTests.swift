@@ -146,6 +146,7 @@ import Testing
             let count: UInt16 = 47_500
             bytes[Int(inode) * 32 + 2] = UInt8(count & 255)
             bytes[Int(inode) * 32 + 3] = UInt8(count >> 8)
+            HostileBytesTests.repairTree(&bytes)
             let hostile = try TreeImage(bytes: bytes)
             try hostile.forEachExtendedAttribute(inode) { _, _ in true }
         }

@@ -218,20 +218,25 @@ import Testing
 
     @Test("the chains of local snapshots are known after an upgrade") func migratesBases() throws {
         try withTemporaryDirectory { directory in
-            var state = try StateDatabase(root: directory)
-            var snapshots = SnapshotRecords(state)
-            let chain = try ChainRecords(state).add(Self.layer("a"), parent: nil, claim: Self.digest("1"))
-            let remote = try snapshots.createRemote(
-                RemoteIdentity(chain: chain, layer: Self.key("a")), parent: "", labels: [:],
-                usage: SnapshotUsage(size: 0, inodes: 0))
-            for (name, parent) in [("local", remote.key), ("container", "local"), ("other", "")] {
-                _ = try snapshots.create(key: name + ".new", parent: parent, kind: .active, labels: [:]) { _, _ in }
-                try snapshots.commit(name: name, key: name + ".new", labels: [:], parent: "")
+            var keys: [String] = []
+            var bases: [ChainKey?] = []
+            // The database stays locked as long as this object lives.
+            do {
+                let state = try StateDatabase(root: directory)
+                let snapshots = SnapshotRecords(state)
+                let chain = try ChainRecords(state).add(Self.layer("a"), parent: nil, claim: Self.digest("1"))
+                let remote = try snapshots.createRemote(
+                    RemoteIdentity(chain: chain, layer: Self.key("a")), parent: "", labels: [:],
+                    usage: SnapshotUsage(size: 0, inodes: 0))
+                for (name, parent) in [("local", remote.key), ("container", "local"), ("other", "")] {
+                    _ = try snapshots.create(key: name + ".new", parent: parent, kind: .active, labels: [:]) { _, _ in }
+                    try snapshots.commit(name: name, key: name + ".new", labels: [:], parent: "")
+                }
+                keys = [remote.key, "local", "container", "other"]
+                bases = try keys.map { try snapshots.record(key: $0).base }
+                #expect(bases == [nil, chain, chain, nil])
+                try state.close()
             }
-            let keys = [remote.key, "local", "container", "other"]
-            let bases = try keys.map { try snapshots.record(key: $0).base }
-            #expect(bases == [nil, chain, chain, nil])
-            try state.close()
             let queue = try DatabaseQueue(path: directory + "/state.db")
             try queue.write { database in
                 try database.execute(
@@ -242,8 +247,8 @@ import Testing
                         """)
             }
             try queue.close()
-            state = try StateDatabase(root: directory)
-            snapshots = SnapshotRecords(state)
+            let state = try StateDatabase(root: directory)
+            let snapshots = SnapshotRecords(state)
             #expect(try keys.map { try snapshots.record(key: $0).base } == bases)
             try state.close()
         }

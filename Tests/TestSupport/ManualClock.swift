@@ -55,6 +55,9 @@ public final class ManualClock: TimeSource {
     /// The number of tasks that are sleeping.
     public var sleeperCount: Int { state.withLock { $0.sleepers.count } }
 
+    /// Returns the number of tasks that sleep for just this duration from now on.
+    public func sleeperCount(for duration: Duration) -> Int { state.withLock { $0.sleeping(duration) } }
+
     public func sleep(until deadline: MonotonicTime, tolerance: Duration?) async throws {
         try Task.checkCancellation()
         let woken = OneShot<Void>()
