@@ -4,7 +4,7 @@ import Linux
 import Synchronization
 import Testing
 
-@Suite("operation barrier") struct OperationBarrierTests {
+@Suite("operation barrier", .timeLimit(.minutes(1))) struct OperationBarrierTests {
     /// A value that operations may use only while it is valid.
     private final class Resource: Sendable {
         let isAnnounced = Atomic(true)
@@ -28,7 +28,10 @@ import Testing
                 }
             }
         }
-        for _ in 0..<2000 {
+        var rounds = 0
+        // On a busy machine, the threads may begin late.
+        while rounds < 2000 || uses.value == 0 {
+            rounds += 1
             resource.isAnnounced.store(false, ordering: .sequentiallyConsistent)
             barrier.waitForEarlier()
             resource.isValid.store(false, ordering: .sequentiallyConsistent)
@@ -38,6 +41,5 @@ import Testing
         isOver.isValid.store(false, ordering: .relaxed)
         for thread in threads { thread.join() }
         #expect(violations.value == 0)
-        #expect(uses.value > 0)
     }
 }

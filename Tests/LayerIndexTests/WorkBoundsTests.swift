@@ -127,33 +127,6 @@ import Testing
         #expect(need <= ChainMerger.memoryBound(treeBytes: UInt64(2 * tree.byteCount)))
     }
 
-    /// Four files whose lists of attributes all reach into the list of a fifth file. All lists can be read.
-    @Test("refuses inodes that share their attributes") func refusesSharedData() throws {
-        func entry(_ name: String, _ kind: EntryKind) -> LayerEntry {
-            LayerEntry(path: Array(name.utf8), kind: kind, attributes: NodeAttributes(mode: 0o400))
-        }
-        var large = entry("z", .regular)
-        large.xattrs = ["a", "b", "c"].map { (Array("user.\($0)".utf8), [UInt8](repeating: 0, count: 65_000)) }
-        let names = (0..<4).map { "a\($0)" }
-        let index = try Layers.index(names.map { entry($0, .fifo) } + [large])
-        let tree = try TreeImage(bytes: index.tree)
-        var bytes = index.tree
-        try TreeImage.verify(bytes)
-        for name in names {
-            let inode = try #require(
-                try Array(name.utf8).withUnsafeBytes { try tree.lookup(tree.rootInode, $0) })
-            // The number of words of four bytes in the list.
-            let count: UInt16 = 47_500
-            bytes[Int(inode) * 32 + 2] = UInt8(count & 255)
-            bytes[Int(inode) * 32 + 3] = UInt8(count >> 8)
-            HostileBytesTests.repairTree(&bytes)
-            let hostile = try TreeImage(bytes: bytes)
-            try hostile.forEachExtendedAttribute(inode) { _, _ in true }
-        }
-        let error = #expect(throws: LayerIndexError.self) { try TreeImage.verify(bytes) }
-        #expect(error?.code == .corrupt && error?.message.contains("share") == true, "\(error?.message ?? "")")
-    }
-
     @Test("verifies bytes without a copy as it does with one") func verifiesBorrowedBytes() throws {
         let index = try Layers.index([.file("f"), .directory("d")])
         try TreeImage.verify(index.tree)
