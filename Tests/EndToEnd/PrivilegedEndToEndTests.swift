@@ -150,7 +150,7 @@ struct PrivilegedEndToEndTests {
         for isVerified in [false, true] {
             bytes.append(
                 try await completed(
-                    try #require(image), "[trust]\nverify_layers = \(isVerified)\n",
+                    try #require(image), "[trust]\nverify_layers = \(isVerified)\n\(Self.anyDisk)",
                     said: isVerified ? "layer verified" : "layer complete"))
         }
         // The pack contains one of the files, which is read for the verification.
@@ -178,6 +178,16 @@ struct PrivilegedEndToEndTests {
             try await pod.remove()
         }
     }
+
+    /// Options with which background fill runs however full the disk of this machine is.
+    private static let anyDisk = """
+        [streaming]
+        background_fill_disk_percent = 100
+        [cache]
+        evict_disk_percent = 100
+        full_disk_percent = 100
+
+        """
 
     /// Returns the bytes on the link until the log has an entry for each layer.
     private func completed(_ image: String, _ options: String, said: String) async throws -> UInt64 {

@@ -37,9 +37,14 @@ extension LayerIndexBuilder {
         guard entries.contains(where: { $0.path != nil || arena.nodes[Int($0.node)].flags.contains(.dead) }) else {
             return
         }
+        // The steps of the entry before.
+        var stepsBehindLinks = 0
         for entry in entries {
             let names = try names(of: entry)
-            try meter.count(1 + names.count)
+            let before = hiddenSteps
+            defer { stepsBehindLinks += hiddenSteps - before }
+            try meter.count(1 + names.count + stepsBehindLinks)
+            stepsBehindLinks = 0
             // containerd refuses a layer in which such a path leads nowhere. All its entries are there, so it is used
             // here.
             guard let node = try? node(at: names) else { continue }

@@ -187,12 +187,15 @@ public struct LayerIndexBuilder: ~Copyable {
 
     /// Resolves the symbolic links in the path `names` inside the layer's root, and returns the resulting path.
     mutating func resolve(_ names: [[UInt8]]) throws(LayerIndexError) -> [[UInt8]] {
-        let path = try RootPath(
-            names, in: PathView(arena: arena, table: table), limits: limits,
-            maximumWork: Self.maximumFollowedBytes - followedBytes)
-        followedBytes += path.work
-        hiddenSteps += Int(path.work / 64)
-        return path.names
+        let before = Self.maximumFollowedBytes - followedBytes
+        var budget = before
+        defer {
+            followedBytes += before - budget
+            hiddenSteps += Int((before - budget) / 64)
+        }
+        return try RootPath(
+            names, in: PathView(arena: arena, table: table), limits: limits, budget: &budget
+        ).names
     }
 
     /// Returns the node called `name` in `parent`, or `nil` if there is none.

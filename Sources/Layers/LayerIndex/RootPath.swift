@@ -38,17 +38,25 @@ struct RootPath {
 
     /// Resolves a path. Components `.` and `..` are allowed.
     ///
-    /// - Parameter maximumWork: the maximum of ``work``. More work throws ``LayerIndexErrorCode/limit``.
+    /// - Parameter budget: the maximum of ``work``. The work is subtracted, also if the resolution fails. More work
+    ///   throws ``LayerIndexErrorCode/limit``.
     init<Tree: PathTree>(
-        _ path: [[UInt8]], in tree: Tree, limits: IndexLimits, maximumWork: UInt64
+        _ path: [[UInt8]], in tree: Tree, limits: IndexLimits, budget: inout UInt64
     ) throws(LayerIndexError) {
         names = path
+        let maximumWork = budget
         var links = 0
         while true {
             let before = links
-            try pass(tree, limits, &links, maximumWork)
-            if links == before { return }
+            do throws(LayerIndexError) {
+                try pass(tree, limits, &links, maximumWork)
+            } catch {
+                budget -= min(work, maximumWork)
+                throw error
+            }
+            if links == before { break }
         }
+        budget -= min(work, maximumWork)
     }
 
     private mutating func pass<Tree: PathTree>(

@@ -47,8 +47,7 @@ public struct EntryFinder {
         var names = path.names.map { Array(entry[$0]) }
         guard let last = names.popLast() else { return view.rootNode }
         if let parent = try directory(names) { return try view.lookup(last, in: parent) }
-        let resolved = try RootPath(names, in: view, limits: limits, maximumWork: budget)
-        budget -= resolved.work
+        let resolved = try RootPath(names, in: view, limits: limits, budget: &budget)
         guard let parent = try directory(resolved.names) else { return nil }
         return try view.lookup(last, in: parent)
     }

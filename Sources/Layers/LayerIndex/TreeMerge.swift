@@ -332,14 +332,16 @@ struct TreeMerge {
         for layer in (lowest...layer).reversed() {
             let view = TreeView(tree: layers[layer])
             let resolved: RootPath
+            let before = resolutionBudget
             do throws(LayerIndexError) {
-                resolved = try RootPath(path, in: view, limits: limits, maximumWork: resolutionBudget)
+                resolved = try RootPath(path, in: view, limits: limits, budget: &resolutionBudget)
             } catch {
+                try meter.count(Int((before - resolutionBudget) / 64))
                 guard error.code == .invalidPath else { throw error }
                 return nil
             }
             try meter.count(path.count + 1)
-            let work = resolved.work + UInt64(path.count + 1) * 8
+            let work = UInt64(path.count + 1) * 8
             guard work <= resolutionBudget else {
                 throw LayerIndexError(.limit, "too many directories that only lower layers describe")
             }

@@ -3,8 +3,8 @@ import Glibc
 
 /// A pool of page-aligned buffers of one size.
 ///
-/// glibc gets every allocation of 128 KiB or more from mmap(2). Without the pool, each request would map, fault in and
-/// unmap its buffer, which costs more than the read.
+/// glibc gets allocations of 128 KiB or more from mmap(2), at first all of them. Without the pool, each request would
+/// map, fault in and unmap its buffer, which costs more than the read that the buffer serves.
 final class BufferPool: Sendable {
     /// The memory of one buffer. This type exists because a buffer pointer is not `Sendable`.
     fileprivate struct Memory: @unchecked Sendable {

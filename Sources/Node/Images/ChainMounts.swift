@@ -88,10 +88,11 @@ final class ChainMounts: Sendable {
                 try bounds.mergeMemory(of: chain.contents.map(\.tree))
             }
             let memory = try await bounds.memory.reserve(
-                least: need, most: need, for: .merging, of: "chain \(chain.key)")
+                // A chain that needs more than everything is merged alone.
+                least: min(need, bounds.memory.total), most: need, for: .merging, of: "chain \(chain.key)")
             defer { memory.release() }
             return try await bounds.merging.withPermit { [workers, assembly, bounds] in
-                try await workers.runIfActive { try assembly.merge(chain, by: bounds.deadline()) }
+                try await workers.runIfActive { try assembly.merge(chain, by: bounds.deadline(bounds.mergeLimit)) }
             }
         } catch let error as LayerIndexError where error.code == .deadline || error.code == .limit {
             throw FallbackReason(.limit, "chain \(chain.key): \(error)")

@@ -48,9 +48,13 @@ public struct ImageOptions: Sendable {
     public var buildsAtOnce = max(2, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
     /// The number of chains on the node whose trees are merged at the same time.
     public var mergesAtOnce = 2
-    /// The maximum time for building the index of one layer, or for merging the trees of one chain. Half a million
-    /// files take about a second.
+    /// The maximum time for building the index of one layer. Half a million files take about a second.
     public var buildLimit = Duration.seconds(10)
+    /// The maximum time for merging the trees of one chain.
+    public var mergeLimit = Duration.seconds(60)
+    /// The maximum time for reading one index, or a part of a blob with it. Meanwhile, other images wait for the
+    /// memory.
+    public var readLimit = Duration.seconds(60)
     /// The time that an opened image stays in memory, long enough for one pull.
     public var remembersFor = Duration.seconds(120)
     /// The time that an image with a failed or declined layer stays in memory. It is long enough for the other layers

@@ -270,7 +270,9 @@ struct LayerFetcher: Sendable {
                 // Who waits for memory for reading must not hold any.
                 input?.release()
                 if case .range(let range) = request { input = try await reserve(range.count, for: description.digest) }
-                let (bytes, range, blobSize) = try await read(location, request: request, knownSize: description.size)
+                let (bytes, range, blobSize) = try await inTime(of: description.digest) {
+                    try await read(location, request: request, knownSize: description.size)
+                }
                 if case .suffix = request { end = BlobPart(bytes: bytes, range: range) }
                 try await step(opener) { (opener) throws(LayerFormatError) in
                     try opener.receive(bytes, range: range, blobSize: blobSize)
@@ -282,18 +284,37 @@ struct LayerFetcher: Sendable {
                 case .externalTOC:
                     let found = try await externalTOC(of: description.digest, image: image)
                     input = try await reserve(found.size, for: description.digest)
-                    bytes = try await blob(found, in: image.repository)
+                    bytes = try await inTime(of: description.digest) { try await blob(found, in: image.repository) }
                 case .index(let digest):
                     // Early indexes, and those in a manifest, are small.
                     if early == nil, let artifact, artifact.indexBytes == nil {
                         input = try await reserve(artifact.index.size, for: description.digest)
                     }
-                    bytes = try await index(digest, artifact: artifact, early: early, in: image.repository)
+                    bytes = try await inTime(of: description.digest) {
+                        try await index(digest, artifact: artifact, early: early, in: image.repository)
+                    }
                 }
                 try await step(opener) { (opener) throws(LayerFormatError) in try opener.receiveCompanion(bytes) }
             }
         }
         throw FallbackReason(.internal, "layer \(description.digest): the opener does not end")
+    }
+
+    /// Runs `body`, which reads from a registry, for at most ``OpeningBounds/readLimit``. A registry that sends drop by
+    /// drop must not hold the memory for reading, on which other images and their containers wait.
+    private func inTime<Value: Sendable>(
+        of layer: Digest, _ body: @escaping @Sendable () async throws -> Value
+    ) async throws(FallbackReason) -> Value {
+        do {
+            return try await withTimeout(bounds.readLimit, clock: bounds.clock, body)
+        } catch let reason as FallbackReason {
+            throw reason
+        } catch is TimeoutError {
+            throw FallbackReason(
+                .timeout, "layer \(layer): the registry takes over \(bounds.readLimit) to send the index")
+        } catch {
+            throw FallbackReason(.registry, "layer \(layer): \(error)")
+        }
     }
 
     /// Reserves memory for bytes that a registry sends.
@@ -320,7 +341,7 @@ struct LayerFetcher: Sendable {
                 input?.release()
                 let step = try await bounds.building.withPermit {
                     try await workers.runIfActive {
-                        let deadline = bounds.deadline()
+                        let deadline = bounds.deadline(bounds.buildLimit)
                         return try opener.withLock { opener in
                             opener.limitMemory(to: memory.amount)
                             return try opener.next(by: deadline)

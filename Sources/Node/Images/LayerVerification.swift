@@ -94,19 +94,24 @@ package struct LayerVerification: Sendable {
         let size = layer.chunks.blobDigest == layer.digest ? layer.chunks.blobSize : nil
         // The size of a blob whose copy is streamed is unknown. Compression does not make an archive much larger.
         let received = Guarded((count: UInt64(0), limit: reading.withLock { $0.check.maximumBytes }))
-        try await source.read(layer.digest, nil, of: size, on: threads) { bytes in
-            try received.withLock { received in
-                guard UInt64(bytes.count) <= received.limit - received.count else {
-                    throw LayerFormatError(.limit, "the blob has over \(received.limit) bytes")
+        do {
+            try await source.read(layer.digest, nil, of: size, on: threads) { bytes in
+                try received.withLock { received in
+                    guard UInt64(bytes.count) <= received.limit - received.count else {
+                        throw LayerFormatError(.limit, "the blob has over \(received.limit) bytes")
+                    }
+                    received.count += UInt64(bytes.count)
                 }
-                received.count += UInt64(bytes.count)
+                // A lack of memory says nothing about the blob, so there is no need to read the rest.
+                if let error = failure.withLock({ $0 }), error.code == .outOfMemory { throw error }
+                reading.withLock { $0.hasher.update(bytes) }
+                step { (decoder, check) throws(LayerFormatError) in
+                    try decoder.push(bytes) { (made) throws(LayerFormatError) in try check.push(made) }
+                }
             }
-            // A lack of memory says nothing about the blob, so there is no need to read the rest.
-            if let error = failure.withLock({ $0 }), error.code == .outOfMemory { throw error }
-            reading.withLock { $0.hasher.update(bytes) }
-            step { (decoder, check) throws(LayerFormatError) in
-                try decoder.push(bytes) { (made) throws(LayerFormatError) in try check.push(made) }
-            }
+        } catch let error as LayerFormatError where error.code == .limit {
+            // Another attempt would read as much, and decide nothing either.
+            return .undecidable("\(error)")
         }
         let digest = reading.withLock { $0.hasher.finish() }
         guard digest == layer.digest else {

@@ -27,7 +27,8 @@ final class LayerVerifier: Sendable {
     private static let minimumRate: UInt64 = 32 << 10
     /// The time for which a registry may be slower than ``minimumRate``, for urgent layers and for others.
     private static let grace = (urgent: Duration.seconds(10), background: Duration.seconds(60))
-    /// The time after which an urgent turn ends if another urgent layer waits. The attempt is then repeated.
+    /// The time after which an urgent turn ends if another urgent layer waits. The attempt is then repeated. The time
+    /// doubles with each attempt.
     private static let share = Duration.seconds(60)
     /// The time between looks at the pace of an attempt.
     private static let watchInterval = Duration.seconds(2)
@@ -179,7 +180,9 @@ final class LayerVerifier: Sendable {
             let repositories = Array(known[start...] + known[..<start])
             try await queue.withTurn(repositories[0].host, urgency: urgency) { turn in
                 let pace = BlobSource.Pace(clock: self.clock)
-                try await self.watching(pace, turn, urgency) {
+                // A large layer needs more than one share. It must not begin again and again in vain.
+                let share = Self.share * (1 << min(number - 1, 5))
+                try await self.watching(pace, turn, urgency, share: share) {
                     try await self.verify(key, in: repositories, pace, urgency)
                 }
             }
@@ -199,7 +202,7 @@ final class LayerVerifier: Sendable {
     /// Runs `body`, an attempt. Cancels it if a registry is too slow, or if it took its share of an urgent turn for
     /// which another layer waits.
     private func watching(
-        _ pace: BlobSource.Pace, _ turn: VerificationQueue.Turn, _ urgency: OneShot<Void>,
+        _ pace: BlobSource.Pace, _ turn: VerificationQueue.Turn, _ urgency: OneShot<Void>, share: Duration,
         _ body: @escaping @Sendable () async throws -> Void
     ) async throws {
         let start = clock.now
@@ -214,7 +217,7 @@ final class LayerVerifier: Sendable {
                             throw RegistryError(
                                 .timedOut, "the registry sends under \(Self.minimumRate) bytes a second")
                         }
-                        if turn.lane == .urgent, turn.isWanted, start.duration(to: clock.now) >= Self.share {
+                        if turn.lane == .urgent, turn.isWanted, start.duration(to: clock.now) >= share {
                             throw RegistryError(.timedOut, "other layers wait for their verification")
                         }
                     }

@@ -14,8 +14,13 @@ struct OpeningBounds: Sendable {
     let merging: AsyncSemaphore
     /// The number of one image's layers that are built at the same time: fewer than there are permits.
     let buildsOfImage: Int
-    /// The time that building one layer or merging one chain may take, without the wait for memory and for a permit.
-    let limit: Duration
+    /// The time that building one layer may take, without the wait for memory and for a permit.
+    let buildLimit: Duration
+    /// The time that merging one chain may take, likewise. It is longer, because containerd does not pull an image
+    /// again whose layers it has.
+    let mergeLimit: Duration
+    /// The time that a registry may take to send an index, or a part of a blob with it.
+    let readLimit: Duration
     let clock: any TimeSource
 
     init(_ options: ImageOptions, clock: any TimeSource) {
@@ -23,19 +28,21 @@ struct OpeningBounds: Sendable {
         building = AsyncSemaphore(options.buildsAtOnce)
         merging = AsyncSemaphore(options.mergesAtOnce)
         buildsOfImage = max(1, options.buildsAtOnce - 1)
-        limit = options.buildLimit
+        buildLimit = options.buildLimit
+        mergeLimit = options.mergeLimit
+        readLimit = options.readLimit
         self.clock = clock
     }
 
-    /// Returns the deadline of work that begins now.
-    func deadline() -> WorkDeadline {
+    /// Returns the deadline of work that begins now and may take as long as `limit`.
+    func deadline(_ limit: Duration) -> WorkDeadline {
         let (clock, end) = (clock, clock.now.advanced(by: limit))
         return WorkDeadline { clock.now >= end }
     }
 
     /// Returns the memory in bytes that the trees of a chain's layers, bottom first, take while they are merged.
     func mergeMemory(of trees: [TreeImage]) throws -> UInt64 {
-        let deadline = deadline()
+        let deadline = deadline(buildLimit)
         return try trees.map { tree in
             // Most trees are so small that counting their files is not worth the time.
             let bound = ChainMerger.memoryBound(treeBytes: UInt64(tree.byteCount))

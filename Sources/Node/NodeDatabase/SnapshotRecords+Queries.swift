@@ -25,7 +25,8 @@ public struct SnapshotBase: Sendable {
         public let base: ChainKey?
     }
 
-    /// The snapshots, top first. The first remote snapshot is the last one.
+    /// The snapshots, top first. All are local, except that the list ends at the first remote snapshot: its merged tree
+    /// includes everything below.
     public let ancestors: [Ancestor]
 
     /// The lower directories of a new snapshot, top first.

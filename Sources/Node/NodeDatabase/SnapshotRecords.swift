@@ -60,7 +60,8 @@ public struct SnapshotRecords: Sendable {
         return try Row.fetchOne(statement, arguments: [key]).map(record)
     }
 
-    /// Returns the record of `key`. Throws ``NodeDatabaseErrorCode/notFound`` if there is none.
+    /// Returns the record of `key`. Throws ``NodeDatabaseErrorCode/notFound`` if there is none. `what` names the
+    /// snapshot in the message.
     static func require(_ database: Database, key: String, as what: String = "snapshot") throws -> SnapshotRecord {
         guard let record = try fetch(database, key: key) else {
             throw NodeDatabaseError(.notFound, "\(what) \(key): not found")

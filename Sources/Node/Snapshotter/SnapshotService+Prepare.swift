@@ -60,7 +60,8 @@ extension SnapshotService {
         guard let base = try await quick.run({ [records] in try records.base(key: parent) }) else {
             return try await place(key, on: parent, as: kind, labels, [])
         }
-        try check(key, base)
+        // A pull goes on: containerd checks what it unpacks, and only containers run from the result.
+        if !RemoteTarget.isExtraction(key) { try check(key, base) }
         let entries = base.entries
         guard case .remote = entries.last, !RemoteTarget.isExtraction(key) else {
             return try await place(key, on: parent, as: kind, labels, entries)

@@ -34,7 +34,8 @@ enum RemoteAnswer: Sendable {
 }
 
 extension SnapshotService {
-    /// Finds or creates the committed snapshot of `target` on top of the snapshot with the key `parent`.
+    /// Finds or creates the committed snapshot of `target` on top of the snapshot with the key `parent`; an empty key
+    /// means no parent.
     ///
     /// - Throws: an error if the parent is missing or uncommitted, if the database fails, or if the call is canceled.
     ///   Any failure to prepare the layer is a ``RemoteAnswer/fallback(_:)`` instead.

@@ -1,6 +1,6 @@
 public import SystemPackage
 
-/// A path or name to pass to a system call: bytes without NUL.
+/// A path or name to pass to a system call: bytes, which must not contain a NUL.
 ///
 /// Use `String` for paths that Rivulet chooses. Use `[UInt8]` for names from a directory, a layer or a snapshot,
 /// because such names may not be UTF-8. Use `FilePath` if the path already has this type.

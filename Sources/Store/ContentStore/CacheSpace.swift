@@ -23,8 +23,6 @@ final class CacheSpace: Sendable {
     /// The bytes that were freed since the store was opened.
     private let freed = Atomic<UInt64>(0)
     private let shortage = Guarded(Shortage())
-    /// The writes that were refused.
-    let refusals = Counter()
 
     /// The changes since the store was opened, at one moment.
     struct Mark: Sendable {
@@ -35,14 +33,30 @@ final class CacheSpace: Sendable {
     /// Takes the blocks for a write of `count` bytes. Returns false if the limit does not allow the write. The caller
     /// must then not write.
     func take(_ count: UInt64) -> Bool {
+        let bytes = Self.blocks(count)
+        var before = taken.load(ordering: .relaxed)
+        while true {
+            // Bytes that are refused must never be in the account: a measurement would count them.
+            let (total, overflow) = before.addingReportingOverflow(bytes)
+            guard !overflow, total <= limit.load(ordering: .relaxed) else {
+                shortage.withLockSignalling { $0.bytes = max($0.bytes, bytes) }
+                return false
+            }
+            let result = taken.compareExchange(expected: before, desired: total, ordering: .relaxed)
+            if result.exchanged { return true }
+            before = result.original
+        }
+    }
+
+    /// Returns the bytes of a write that has failed.
+    func giveBack(_ count: UInt64) {
+        taken.wrappingSubtract(Self.blocks(count), ordering: .relaxed)
+    }
+
+    /// Returns the size of the blocks that a write of `count` bytes may touch.
+    private static func blocks(_ count: UInt64) -> UInt64 {
         // An unaligned write touches one more block.
-        let bytes = (count + 2 * Self.block - 1) / Self.block * Self.block
-        let total = taken.wrappingAdd(bytes, ordering: .relaxed).newValue
-        if total <= limit.load(ordering: .relaxed) { return true }
-        taken.wrappingSubtract(bytes, ordering: .relaxed)
-        refusals.add()
-        shortage.withLockSignalling { $0.bytes = max($0.bytes, bytes) }
-        return false
+        (min(count, 1 << 53) + 2 * block - 1) / block * block
     }
 
     /// Records that `count` bytes were freed.

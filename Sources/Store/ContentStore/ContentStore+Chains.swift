@@ -64,9 +64,8 @@ extension ContentStore {
     /// Removes the tree of the chain `key`, if there is one. Code that has the tree open can still use it.
     public func removeChain(_ key: ChainKey) throws(ContentStoreError) {
         try chains.removing(key.id) { (_) throws(ContentStoreError) in
-            let size = try usage(key.id, in: "chains", isOpen: false)?.allocatedBytes ?? 0
             try remove(chainDirectory(key))
-            space.free(size)
+            measured.withLock { $0.isStale = true }
         }
     }
 

@@ -18,6 +18,8 @@ extension ContentStore {
     private static let measurementLifetime: UInt64 = 300_000_000_000
     /// The least time between two measurements, in nanoseconds, if there is a shortage and nothing to evict.
     private static let shortestMeasurementLifetime: UInt64 = 10_000_000_000
+    /// The time between two evictions of unused chunks, in nanoseconds.
+    private static let unusedInterval: UInt64 = 60_000_000_000
 
     /// The bytes that layers and merged trees occupy on the disk.
     public var usedBytes: UInt64 {
@@ -33,8 +35,8 @@ extension ContentStore {
         evictionLock.withLock {
             var (decision, measurement) = decide(refused: refused)
             var freed: UInt64 = 0
-            if decision.evicted > 0 {
-                freed = evict(decision.evicted)
+            if decision.evicted > 0, decision.evictsUsed || isTimeToEvictUnused() {
+                freed = evict(decision.evicted, passes: decision.evictsUsed ? 2 : 1)
                 (decision, measurement) = decide(refused: 0)
             }
             unstored.removeExpired()
@@ -43,10 +45,22 @@ extension ContentStore {
         }
     }
 
+    /// Returns true at most once in ``unusedInterval``. Chunks must have the time to be read again: the kernel caches
+    /// what containers use all the time, and the store does not see these reads.
+    private func isTimeToEvictUnused() -> Bool {
+        let now = MonotonicTime.now()
+        return lastEviction.withLock { last in
+            if let last, now.since(last) < Self.unusedInterval { return false }
+            last = now
+            return true
+        }
+    }
+
     /// Applies the policy to the current use of the disk and of the store. The caller holds ``evictionLock``.
     private func decide(refused: UInt64) -> (SpacePolicy.Decision, SpacePolicy.Measurement) {
         let lifetime = refused > 0 ? Self.shortestMeasurementLifetime : Self.measurementLifetime
-        if MonotonicTime.now().since(measured.withLock { $0.time }) > lifetime { measure() }
+        let last = measured.withLock { $0 }
+        if last.isStale || MonotonicTime.now().since(last.time) > lifetime { measure() }
         let mark = space.mark()
         let disk = try? Sys.statfs(root)
         let measurement = SpacePolicy.Measurement(
@@ -55,17 +69,21 @@ extension ContentStore {
             cache: usedBytes, refused: refused)
         let decision =
             policy.withLock { $0?.decide(measurement) }
-            ?? SpacePolicy.Decision(headroom: .max, evicted: 0, isFillAllowed: true)
+            ?? SpacePolicy.Decision(headroom: .max, evicted: 0, evictsUsed: false, isFillAllowed: true)
         space.allow(decision.headroom, from: mark)
         return (decision, measurement)
     }
 
     /// Measures the space that the files of the store occupy. If that fails, the last measurement stays.
     package func measure() {
+        // What is removed from here on makes the measurement stale again.
+        measured.withLock { $0.isStale = false }
         let mark = space.mark()
         guard let layers = try? listLayers(), let chains = try? listChains() else { return }
         let bytes = (layers + chains).reduce(0) { $0 + $1.allocatedBytes }
-        measured.withLock { $0 = SpaceMeasurement(bytes: bytes, mark: mark, time: .now()) }
+        measured.withLock { measured in
+            measured = SpaceMeasurement(bytes: bytes, mark: mark, time: .now(), isStale: measured.isStale)
+        }
     }
 
     /// Takes the space for `count` bytes that the store needs to work, such as the index of a new layer. Evicts chunks
@@ -87,9 +105,10 @@ extension ContentStore {
     /// First come the layers that nothing has open, in the order in which content was last added to them. Then come the
     /// chunks of open layers that were not read since the last eviction passed them, and last all others.
     ///
+    /// - Parameter passes: 1 to evict no chunk that was read since the last eviction passed it, otherwise 2.
     /// - Returns: the number of bytes that were freed. It is less than `goal` if there is not enough to evict, or if
     ///   the disk fails.
-    private func evict(_ goal: UInt64) -> UInt64 {
+    private func evict(_ goal: UInt64, passes: Int) -> UInt64 {
         var freed: UInt64 = 0
         func evict(from layer: StoredLayer) {
             // A layer that fails must not keep the others from making room.
@@ -101,7 +120,7 @@ extension ContentStore {
             if let layer = try? layer(key) { evict(from: layer) }
         }
         // In the first pass, chunks that were read only lose their mark.
-        for _ in 0..<2 where freed < goal {
+        for _ in 0..<passes where freed < goal {
             let layers = layers.open.sorted { $0.key.id < $1.key.id }
             guard !layers.isEmpty else { break }
             // Every eviction begins with another layer, so that none pays for all.
@@ -147,6 +166,8 @@ struct SpaceMeasurement: Sendable {
     /// The changes that the measurement includes.
     let mark: CacheSpace.Mark
     let time: MonotonicTime
+    /// True if layers or chains were removed since.
+    var isStale = false
 }
 
 extension UInt64 {

@@ -38,9 +38,8 @@ extension ContentStore {
     public func removeLayer(_ key: LayerKey) throws(ContentStoreError) {
         try layers.removing(key.id) { (layer) throws(ContentStoreError) in
             guard layer == nil else { throw ContentStoreError(.inUse, "layer \(key) is in use") }
-            let size = try usage(key.id, in: "layers", isOpen: false)?.allocatedBytes ?? 0
             try remove(layerDirectory(key))
-            space.free(size)
+            measured.withLock { $0.isStale = true }
             keys.withLock { keys in
                 keys[key.blob]?.remove(key)
                 if keys[key.blob]?.isEmpty == true { keys[key.blob] = nil }
@@ -87,7 +86,7 @@ extension ContentStore {
         return usages
     }
 
-    func usage(_ id: Digest, in part: String, isOpen: Bool) throws(ContentStoreError) -> Usage? {
+    private func usage(_ id: Digest, in part: String, isOpen: Bool) throws(ContentStoreError) -> Usage? {
         let directory = "\(root)/\(part)/\(id.hex)"
         do throws(Errno) {
             var sum = try Sys.lstat(directory).allocatedBytes

@@ -67,6 +67,8 @@ public final class ContentStore: Sendable {
     /// The lock for evictions, and for the decisions before and after them.
     let evictionLock = BlockingLock()
     let measured: Guarded<SpaceMeasurement>
+    /// The time of the last eviction of unused chunks.
+    let lastEviction = Guarded<MonotonicTime?>(nil)
     let evictions = Counter()
     let evictedBytes = Counter()
 

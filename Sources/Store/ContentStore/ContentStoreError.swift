@@ -24,6 +24,8 @@ public enum ContentStoreErrorCode: Hashable, Sendable {
     /// An argument is invalid: the layer has no chunk with the given number, the given bytes do not have the chunk's
     /// length, or the given boot identifier does not have 36 characters.
     case outOfRange
+    /// The chunk is being evicted and cannot be stored now. This says nothing about the disk.
+    case busy
     /// The layer is open and cannot be removed now.
     case inUse
 }

@@ -200,7 +200,10 @@ struct LayerOpener {
                 try Sys.ftruncate(content.raw, size: chunks.contentSize)
                 try Sys.fsync(content.raw)
             }
-            if !loaded.sameBoot { try presence.beginSession(boot: boot, words: loaded.words) }
+            if !loaded.sameBoot {
+                try presence.beginSession(boot: boot, words: loaded.words)
+                try Self.freeUntrusted(content.raw, chunks, presence, &loaded)
+            }
             let isSaved = loaded.words == loaded.durable
             // Chunks of zeros are always present: a hole reads as zeros. Nobody fetches or writes them.
             for chunk in 0..<chunks.chunkCount where chunks.chunk(chunk).isZeros {
@@ -220,6 +223,26 @@ struct LayerOpener {
             }
             throw ContentStoreError(errno: error, "cannot open the content of \(digest)")
         }
+    }
+
+    /// Frees the space of chunks that are absent after a crash of the machine. Their bytes may be on the disk, but
+    /// nothing trusts them, and nothing else would ever free them.
+    private static func freeUntrusted(
+        _ content: Int32, _ chunks: ChunkTable, _ presence: PresenceFile, _ loaded: inout PresenceFile.Loaded
+    ) throws(Errno) {
+        var absent: [Int] = []
+        var present: UInt64 = 0
+        for chunk in 0..<chunks.chunkCount {
+            if chunk >> 6 < loaded.words.count, loaded.words[chunk >> 6] & 1 << UInt64(chunk & 63) != 0 {
+                present += chunks.chunk(chunk).content.count + 2 * CacheSpace.block
+            } else if !chunks.chunk(chunk).isZeros {
+                absent.append(chunk)
+            }
+        }
+        guard !absent.isEmpty, try Sys.fstat(content).allocatedBytes > present else { return }
+        // An older slot may name some of them.
+        try presence.writeBothSlots(loaded.words, &loaded.slots)
+        for hole in chunks.holes(of: absent) { try Sys.punchHole(content, at: hole.offset, count: hole.count) }
     }
 
     private func windows(_ chunks: ChunkTable) throws(ContentStoreError) -> WindowsFile? {

@@ -54,6 +54,9 @@ public struct SpacePolicy: Sendable {
         public var headroom: UInt64
         /// The bytes to evict now.
         public var evicted: UInt64
+        /// True if chunks must be evicted that were read lately, because the quota or a write leaves no choice. A disk
+        /// that others fill only costs the chunks that nobody reads.
+        public var evictsUsed: Bool
         public var isFillAllowed: Bool
     }
 
@@ -79,7 +82,7 @@ public struct SpacePolicy: Sendable {
         isFillAllowed = now.usedPercent < max(min(limits.fillPercent, limits.evictPercent) - distance, 1)
         let used = now.disk - min(now.available, now.disk)
         var headroom = UInt64.max
-        var evicted: UInt64 = 0
+        var (evicted, evictsUsed) = (UInt64(0), false)
         if now.disk > 0 {
             let full = Self.percent(limits.fullPercent, of: now.disk)
             headroom = full - min(full, used)
@@ -91,13 +94,17 @@ public struct SpacePolicy: Sendable {
             let usable = quota - min(quota, max(Self.slack, quota / 100))
             headroom = min(headroom, usable - min(usable, now.cache))
             if now.cache >= Self.percent(90, of: usable) {
+                evictsUsed = true
                 evicted = max(evicted, now.cache - min(now.cache, Self.percent(80, of: usable)))
             }
             isFillAllowed = isFillAllowed && now.cache < Self.percent(75 - distance, of: usable)
         }
-        if now.refused > headroom { evicted = max(evicted, now.refused - headroom) }
+        if now.refused > headroom {
+            (evicted, evictsUsed) = (max(evicted, now.refused - headroom), true)
+        }
         if evicted > 0 { evicted = min(max(evicted, Self.smallestEviction), now.cache) }
-        return Decision(headroom: headroom, evicted: evicted, isFillAllowed: isFillAllowed)
+        return Decision(
+            headroom: headroom, evicted: evicted, evictsUsed: evictsUsed, isFillAllowed: isFillAllowed)
     }
 
     private static func percent(_ percent: Int, of size: UInt64) -> UInt64 {

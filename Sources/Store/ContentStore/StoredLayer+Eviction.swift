@@ -15,8 +15,7 @@ extension StoredLayer {
     /// a second chance: the function forgets that it was read, and passes on.
     ///
     /// - Returns: the number of bytes that the content file became smaller.
-    /// - Throws: an error if the disk fails. The chunks are then absent, and their space may be in use until they are
-    ///   fetched and evicted again.
+    /// - Throws: an error if the disk fails.
     package func evict(_ goal: UInt64) throws(ContentStoreError) -> UInt64 {
         var victims: [Int] = []
         var bytes: UInt64 = 0
@@ -47,27 +46,31 @@ extension StoredLayer {
             let cleared = victims.filter(clear)
             guard !cleared.isEmpty else { return 0 }
             operations.waitForEarlier()
-            try retract(cleared)
+            do throws(ContentStoreError) {
+                try retract(cleared)
+            } catch {
+                // Nothing was freed, so the bytes are still there. A failing disk must not cost its readable content.
+                cleared.forEach(mark)
+                throw error
+            }
             return try ContentStoreError.wrapping("cannot free space of \(contentPath)") { () throws(Errno) in
                 let before = try allocated()
-                for hole in holes(of: cleared) {
-                    try punch(hole)
-                }
+                for hole in chunks.holes(of: cleared.sorted()) { try punch(hole) }
                 let after = try allocated()
                 return before - min(before, after)
             }
         }
     }
+}
 
-    /// Returns the ranges of the content file that hold only `chunks`, in ascending order. A range extends over the
-    /// unused rest of its last block: each file begins with a block of its own.
-    private func holes(of chunks: [Int]) -> [ByteRange] {
+extension ChunkTable {
+    /// Returns the ranges of the content space that hold only `numbers`, the numbers of chunks in ascending order. A
+    /// range extends over the unused rest of its last block: each file begins with a block of its own.
+    func holes(of numbers: [Int]) -> [ByteRange] {
         var holes: [ByteRange] = []
-        for chunk in chunks.sorted() {
-            let content = self.chunks.chunk(chunk).content
-            let next =
-                chunk + 1 < self.chunks.chunkCount
-                ? self.chunks.chunk(chunk + 1).content.offset : self.chunks.contentSize
+        for number in numbers {
+            let content = chunk(number).content
+            let next = number + 1 < chunkCount ? chunk(number + 1).content.offset : contentSize
             let block = CacheSpace.block
             let end = max(content.end, min((content.end + block - 1) / block * block, next))
             if let last = holes.last, last.end == content.offset {

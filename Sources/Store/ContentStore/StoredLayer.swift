@@ -168,17 +168,24 @@ public final class StoredLayer: Sendable {
         _ chunks: Range<Int>, at contentOffset: UInt64, into buffer: UnsafeMutableRawBufferPointer,
         isUse: Bool = true
     ) throws(ContentStoreError) -> Range<Int>? {
-        // An eviction waits for reads that saw the bits of its chunks.
-        try operations.during { () throws(ContentStoreError) in
-            guard let first = bits.first(in: chunks, where: false) else {
-                if isUse { for chunk in chunks where !reads.contains(chunk) { _ = reads.set(chunk) } }
-                guard try read(at: contentOffset, into: buffer) == buffer.count else {
-                    throw ContentStoreError(.outOfRange, "\(digest) ends before \(contentOffset) + \(buffer.count)")
+        do throws(ContentStoreError) {
+            // An eviction waits for reads that saw the bits of its chunks.
+            return try operations.during { () throws(ContentStoreError) in
+                guard let first = bits.first(in: chunks, where: false) else {
+                    if isUse { for chunk in chunks where !reads.contains(chunk) { _ = reads.set(chunk) } }
+                    guard try readFromDisk(at: contentOffset, into: buffer) == buffer.count else {
+                        throw ContentStoreError(
+                            .outOfRange, "\(digest) ends before \(contentOffset) + \(buffer.count)")
+                    }
+                    return nil
                 }
-                return nil
+                guard !unstored.isEmpty else { return first..<max(first, chunks.upperBound) }
+                return try readFromMemory(chunks, at: contentOffset, into: buffer)
             }
-            guard !unstored.isEmpty else { return first..<max(first, chunks.upperBound) }
-            return try readFromMemory(chunks, at: contentOffset, into: buffer)
+        } catch {
+            // The repair takes a lock that an eviction may hold while it waits for the end of this read.
+            if isShortened.load(ordering: .sequentiallyConsistent) { try repairTruncation() }
+            throw error
         }
     }
 
@@ -196,8 +203,8 @@ public final class StoredLayer: Sendable {
             let start = Int(part.offset - wanted.offset)
             let target = UnsafeMutableRawBufferPointer(rebasing: buffer[start..<start + Int(part.count)])
             if isPresent(chunk) {
-                _ = try read(at: part.offset, into: target)
-            } else if let bytes = unstored.bytes(chunk, of: key.id), UInt64(bytes.count) == content.count {
+                _ = try readFromDisk(at: part.offset, into: target)
+            } else if let bytes = bytesInMemory(chunk) {
                 let first = Int(part.offset - content.offset)
                 target.copyBytes(from: bytes[first..<first + target.count])
             } else {
@@ -208,12 +215,18 @@ public final class StoredLayer: Sendable {
     }
 
     /// Returns true if the chunk can be read, from the disk or from memory.
-    public func isAvailable(_ chunk: Int) -> Bool { isPresent(chunk) || unstored.bytes(chunk, of: key.id) != nil }
+    public func isAvailable(_ chunk: Int) -> Bool { isPresent(chunk) || bytesInMemory(chunk) != nil }
+
+    private func bytesInMemory(_ chunk: Int) -> [UInt8]? {
+        guard !unstored.isEmpty, chunk >= 0, chunk < chunks.chunkCount else { return nil }
+        return unstored.bytes(UnstoredChunks.Key(layer: key.id, digest: chunks.chunk(chunk).digest))
+    }
 
     /// Keeps a chunk in memory that ``publish(_:_:)`` could not store, for the readers that wait for it. The caller
     /// must have checked the digest of `bytes`.
     public func keepInMemory(_ chunk: Int, _ bytes: UnsafeRawBufferPointer) {
-        unstored.add(chunk, of: key.id, Array(bytes))
+        guard chunk >= 0, chunk < chunks.chunkCount else { return }
+        unstored.add(UnstoredChunks.Key(layer: key.id, digest: chunks.chunk(chunk).digest), Array(bytes))
     }
 
     /// Reads content from `contentOffset` on into `buffer`. The caller must have checked that the chunks are present.
@@ -222,6 +235,18 @@ public final class StoredLayer: Sendable {
     /// - Returns: the number of bytes read. It is less than the buffer's size only at the end of the content space.
     /// - Throws: like ``read(_:at:into:isUse:)``.
     package func read(
+        at contentOffset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(ContentStoreError) -> Int {
+        do throws(ContentStoreError) {
+            return try readFromDisk(at: contentOffset, into: buffer)
+        } catch {
+            if isShortened.load(ordering: .sequentiallyConsistent) { try repairTruncation() }
+            throw error
+        }
+    }
+
+    /// Reads like ``read(at:into:)``, but leaves the repair of a shortened content file to the caller.
+    private func readFromDisk(
         at contentOffset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws(ContentStoreError) -> Int {
         guard contentOffset < chunks.contentSize, !buffer.isEmpty else { return 0 }
@@ -239,7 +264,6 @@ public final class StoredLayer: Sendable {
         }
         guard done == wanted else {
             isShortened.store(true, ordering: .sequentiallyConsistent)
-            try repairTruncation()
             throw ContentStoreError(
                 .damaged, "\(contentPath) ends at \(contentOffset + UInt64(done)): it was shortened")
         }
@@ -252,7 +276,7 @@ public final class StoredLayer: Sendable {
     /// the chunk is already present, nothing is written.
     ///
     /// - Throws: `.noSpace`, `.readOnly` or `.io` if the bytes cannot be stored; the chunk then stays absent.
-    ///   `.noSpace` also if the limits of the store do not allow the write, or if the chunk is being evicted.
+    ///   `.noSpace` also if the limits of the store do not allow the write. `.busy` if the chunk is being evicted.
     ///   `.outOfRange` if the layer has no such chunk or `bytes` do not have its length.
     public func publish(_ chunk: Int, _ bytes: UnsafeRawBufferPointer) throws(ContentStoreError) {
         guard chunk >= 0, chunk < bits.count else {
@@ -274,15 +298,18 @@ public final class StoredLayer: Sendable {
         // An eviction waits for publications that did not see that it has begun.
         try operations.during { () throws(ContentStoreError) in
             if evicting.withLock({ $0?.contains(chunk) ?? false }) {
-                throw ContentStoreError(.noSpace, "chunk \(chunk) of \(digest) is being evicted")
+                throw ContentStoreError(.busy, "chunk \(chunk) of \(digest) is being evicted")
             }
             guard space.take(UInt64(bytes.count)) else {
                 throw ContentStoreError(
                     .noSpace, "cannot store chunk \(chunk) of \(digest): the disk or the quota of the cache is full")
             }
             let before = losses.load(ordering: .sequentiallyConsistent)
-            try ContentStoreError.wrapping("cannot store chunk \(chunk) of \(digest)") { () throws(Errno) in
+            do throws(Errno) {
                 try Sys.pwriteAll(content.raw, bytes, at: offset)
+            } catch {
+                space.giveBack(UInt64(bytes.count))
+                throw ContentStoreError(errno: error, "cannot store chunk \(chunk) of \(digest)")
             }
             mark(chunk)
             // A write-back may have failed between the write and the mark. Then `forgetUnsaved` may have missed this
@@ -314,7 +341,8 @@ public final class StoredLayer: Sendable {
         try ContentStoreError.wrapping("cannot look at \(contentPath)") { () throws(Errno) in try allocated() }
     }
 
-    private func mark(_ chunk: Int) {
+    /// Marks a chunk present whose bytes are in the content file.
+    func mark(_ chunk: Int) {
         guard bits.set(chunk) else { return }
         account(chunk, 1)
         recordWord(of: chunk)
@@ -353,12 +381,13 @@ extension StoredLayer {
     func retract(_ chunks: [Int]) throws(ContentStoreError) {
         var state = durability.withLock { $0 }
         var words = presence.durableWords(state.slots)
+        if words.isEmpty { words = [UInt64](repeating: 0, count: bits.wordCount) }
         for chunk in chunks where chunk >> 6 < words.count { words[chunk >> 6] &= ~(1 << UInt64(chunk & 63)) }
         defer { durability.withLock { $0 = state } }
         try ContentStoreError.wrapping("cannot save which chunks of \(digest) are evicted") { () throws(Errno) in
             for word in Set(chunks.map { $0 >> 6 }) { try presence.recordWord(word, of: bits) }
-            // Without a good slot, no bit outlives a crash of the machine, and the file's live area needs no flush.
-            if state.slots.good != nil { try presence.writeBothSlots(words, &state.slots) }
+            // Even without a good slot: a slot whose flush failed may be good after a crash of the machine.
+            try presence.writeBothSlots(words, &state.slots)
         }
     }
 

@@ -7,9 +7,13 @@ import Synchronization
 /// A chunk stays for a while, because one chunk usually answers many small reads. The oldest chunks give way to new
 /// ones.
 final class UnstoredChunks: Sendable {
-    private struct Key: Hashable {
+    /// The identity of a chunk. A chunk is served only to readers of the layer for which it was fetched, because the
+    /// rights to another layer may be different.
+    struct Key: Hashable {
+        /// The layer's ``LayerKey/id``.
         let layer: Digest
-        let chunk: Int
+        /// The digest of the chunk's bytes.
+        let digest: Digest
     }
 
     private struct Entry {
@@ -26,6 +30,10 @@ final class UnstoredChunks: Sendable {
     /// The time after which a chunk is removed, in nanoseconds.
     private static let lifetime: UInt64 = 30_000_000_000
 
+    /// The time for which a chunk is removed only if all chunks take twice the limit, in nanoseconds. A reader may wait
+    /// for a second chunk, which needs another request.
+    private static let protection: UInt64 = 1_000_000_000
+
     private let limit: Int
     private let state = Guarded(State())
     /// The number of chunks, which readers look at without the lock.
@@ -33,7 +41,8 @@ final class UnstoredChunks: Sendable {
     /// The number of chunks that were ever added.
     let added = Counter()
 
-    /// - Parameter limit: the maximum size of all chunks together in bytes. A single larger chunk is kept alone.
+    /// - Parameter limit: the maximum size of all chunks together in bytes. Chunks that were just added may take twice
+    ///   as much, and the latest two are always kept.
     init(limit: Int) {
         self.limit = limit
     }
@@ -44,23 +53,26 @@ final class UnstoredChunks: Sendable {
     /// The size of all chunks together in bytes.
     var byteCount: Int { state.withLock { $0.bytes } }
 
-    /// Adds a chunk of the layer with the key ID `layer`. Removes the oldest chunks if there are too many bytes.
-    func add(_ chunk: Int, of layer: Digest, _ bytes: [UInt8], now: MonotonicTime = .now()) {
+    /// Adds a chunk. Removes the oldest chunks if there are too many bytes.
+    func add(_ key: Key, _ bytes: [UInt8], now: MonotonicTime = .now()) {
         added.add()
         state.withLock { state in
-            let key = Key(layer: layer, chunk: chunk)
             state.bytes += bytes.count - (state.entries[key]?.bytes.count ?? 0)
             state.entries[key] = Entry(bytes: bytes, time: now)
             state.order.append((key, now))
-            while state.bytes > limit, state.entries.count > 1 { Self.removeOldest(&state) }
+            while state.entries.count > 2, let oldest = state.order.first,
+                state.bytes > limit && now.since(oldest.time) > Self.protection || state.bytes > 2 * limit
+            {
+                Self.removeOldest(&state)
+            }
             count.store(state.entries.count, ordering: .releasing)
         }
     }
 
     /// Returns the bytes of a chunk; `nil` if it is not here.
-    func bytes(_ chunk: Int, of layer: Digest) -> [UInt8]? {
+    func bytes(_ key: Key) -> [UInt8]? {
         guard !isEmpty else { return nil }
-        return state.withLock { $0.entries[Key(layer: layer, chunk: chunk)]?.bytes }
+        return state.withLock { $0.entries[key]?.bytes }
     }
 
     /// Removes the chunks that were added too long ago.

@@ -47,7 +47,8 @@ extension Planner {
         return finish(now)
     }
 
-    /// Records the end of a layer's recovery. The demands that still wait for it fail.
+    /// Records the end of a layer's recovery. The demands that still wait for it fail. But after a success, an extent
+    /// is requested once more: its demand may have joined the recovery when its bytes had passed.
     ///
     /// - Parameter failure: the reason why the recovery ended early; `nil` if it read the whole blob.
     public mutating func recoveryEnded(
@@ -55,9 +56,15 @@ extension Planner {
     ) -> [PlannerAction] {
         let waiting = awaited.filter { $0.key.layer == id && $0.value.phase == .recovering }.keys
         layers[id]?.recovery.end(
-            failed: failure != nil || !waiting.isEmpty, first: times.recoveryFirstPause,
+            failed: failure != nil || waiting.contains { (awaited[$0]?.recoveries ?? 0) > 0 },
+            first: times.recoveryFirstPause,
             longest: times.recoveryLongestPause, now: now)
         for key in waiting.sorted(by: { $0.extent < $1.extent }) {
+            if failure == nil, awaited[key]?.recoveries == 0 {
+                awaited[key]?.recoveries = 1
+                enqueue(key)
+                continue
+            }
             fail(key, reason: failure ?? "the layer's blob lacks the bytes of extent \(key.extent)", now: now)
         }
         return finish(now)

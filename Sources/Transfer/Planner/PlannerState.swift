@@ -35,6 +35,8 @@ struct AwaitedExtent: Sendable {
     var attempts = 0
     /// The number of fetches whose bytes contradicted the layer index.
     var corrupt = 0
+    /// The number of recoveries for which the extent waited in vain, although they read the whole blob.
+    var recoveries = 0
 }
 
 /// The time at which a demand fails if it is still waiting.

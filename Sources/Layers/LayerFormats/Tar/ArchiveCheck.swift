@@ -16,6 +16,9 @@ public final class ArchiveCheck {
         public let difference: String?
     }
 
+    /// The maximum memory in bytes of the index that the check builds. An archive may have far more entries than the
+    /// index that it is compared with.
+    private static let maximumMemory = 512 << 20
     /// The maximum number of bytes that the check hashes for the holes of all sparse files together.
     private static let maximumHoles: UInt64 = 64 << 30
 
@@ -70,9 +73,11 @@ public final class ArchiveCheck {
         self.chunks = chunks
         hidesDescription = isFromTable
         cutter = ArchiveCutter(tree: tree, chunks: chunks, skipsDescription: isFromTable)
+        var limits = IndexLimits.standard
+        limits.buildMemory = Self.maximumMemory
         // The positions of pieces in the blob do not matter, so each piece gets one byte of an imaginary, huge blob.
         builder = LayerIndexBuilder(
-            layer: tree.deviceTags.first, blobDigest: chunks.blobDigest, blobSize: 1 << 62)
+            layer: tree.deviceTags.first, blobDigest: chunks.blobDigest, blobSize: 1 << 62, limits: limits)
     }
 
     /// The maximum size of the archive in bytes (``ArchiveCutter/maximumBytes``).

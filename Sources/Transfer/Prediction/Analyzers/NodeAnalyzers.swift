@@ -72,7 +72,7 @@ extension StartPrediction {
         for item in imports { loadModule(item, from: file.directory) }
     }
 
-    /// Reports the module that a JavaScript file in `directory` refers to.
+    /// Reports the module that `item` names in a JavaScript file in `directory`.
     mutating func loadModule(_ item: NodeImport, from directory: String) {
         take(node?.find(item.name, from: directory), isImport: item.isImport)
     }

@@ -83,7 +83,7 @@ struct BlobAttempt {
         let (refusesSuffix, base) = requester.memory.withLock { ($0.refusesSuffix(host.base), host.base) }
         switch selection {
         case .suffix(let count):
-            if size != nil || refusesSuffix { return try await explicit(suffix: count, size: size, learn: base) }
+            if size != nil || refusesSuffix { return try await explicit(suffix: count, size: size, wasRefused: false) }
             guard count > 0 else { throw outside("no bytes") }
             return selection
         case .range(let range):
@@ -259,13 +259,13 @@ struct BlobAttempt {
     ///
     /// - Parameters:
     ///   - given: the blob's size from a response; `nil` if the response did not state it.
-    ///   - learn: `nil` if the host has just refused or ignored a suffix range. Only then does the method record that
-    ///     the host does not support suffixes. Otherwise, pass any text: the method does not use its content.
+    ///   - wasRefused: true if the host has just refused or ignored a suffix range. If the blob's size was unknown, the
+    ///     method then records that the host does not support suffixes.
     /// - Throws: `rangeNotSatisfiable` if `count` is 0 or the blob is empty.
     private mutating func explicit(
-        suffix count: UInt64, size given: UInt64?, learn: String? = nil
+        suffix count: UInt64, size given: UInt64?, wasRefused: Bool = true
     ) async throws(RegistryError) -> BlobSelection {
-        if knownSize == nil && learn == nil { requester.memory.withLock { $0.learn(refusesSuffix: host.base) } }
+        if knownSize == nil, wasRefused { requester.memory.withLock { $0.learn(refusesSuffix: host.base) } }
         let found: UInt64
         if let size = given ?? size { found = size } else { found = try await probe() }
         requester.memory.withLock { $0.learn(size: found, of: location) }

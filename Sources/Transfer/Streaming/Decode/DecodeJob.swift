@@ -1,15 +1,15 @@
 import NIOCore
 import Planner
 
-/// A decoding job: an extent (a decodable piece) of a layer's blob, a frame of a startup pack, or a part of a blob that
-/// is decoded from its first byte. All of its compressed bytes have arrived.
+/// A decoding job: an extent (a decodable piece) of a layer's blob, a frame of a startup pack, or a part of a whole
+/// blob. All of its compressed bytes have arrived.
 struct DecodeJob: Sendable {
     enum Work: Sendable {
         /// An extent of a layer's blob, by its number.
         case extent(AttachedLayer, Int)
         /// A zstd frame of a startup pack.
         case frame(PackFrame)
-        /// A part of a layer's own blob.
+        /// A part of a blob that ``LayerRecovery`` decodes as one stream from the blob's first byte.
         case part(LayerRecovery.Part)
     }
 

@@ -151,7 +151,7 @@ struct DecodeWorker: ~Copyable {
         } catch {
             counters.storeFailures.add()
             content.keepInMemory(index, bytes)
-            return .unstorable(reason: "\(error)")
+            return error.code == .busy ? .available : .unstorable(reason: "\(error)")
         }
         counters.decodedBytes.add(chunk.content.count)
         return .available

@@ -31,11 +31,12 @@ final class LayerRecovery: Sendable {
         let cutter: ArchiveCutter
         /// The missing chunks, in the order of their digests; `nil` before the first part.
         var wanted: [UInt32]?
+        /// For each of ``wanted``, true if its bytes have come.
+        var delivered: [Bool] = []
         /// The current piece of each way in which the current file is cut; `nil` for a piece that was dropped.
         var pieces: [[UInt8]?] = []
         var outcomes: [Int: ExtentOutcome] = [:]
         var failure: LayerFormatError?
-        var isUnstorable = false
     }
 
     let layer: AttachedLayer
@@ -56,8 +57,9 @@ final class LayerRecovery: Sendable {
     /// The reason why the blob cannot be decoded any further; `nil` if there is none.
     var failure: LayerFormatError? { state.withLock { $0.failure } }
 
-    /// True if the store did not take a chunk, which is then in memory for a while.
-    var isUnstorable: Bool { state.withLock { $0.isUnstorable } }
+    /// True if the blob had every chunk that was missing when the recovery began. The store may have evicted some of
+    /// them since, or never have taken them.
+    var hasAll: Bool { state.withLock { $0.failure == nil && $0.delivered.allSatisfy { $0 } } }
 
     /// Decodes the next bytes of the blob, and publishes the missing chunks in them. Keeps chunks in memory that the
     /// store does not take. Does nothing after a failure.
@@ -133,14 +135,19 @@ final class LayerRecovery: Sendable {
     private func publish(_ piece: [UInt8], _ state: inout State) {
         let content = layer.content
         let wanted = state.wanted ?? Self.missing(content)
-        state.wanted = wanted
+        if state.wanted == nil {
+            (state.wanted, state.delivered) = (wanted, Array(repeating: false, count: wanted.count))
+        }
         let digest = Digest.of(piece)
         var place = Self.first(digest, in: wanted, of: content.chunks)
         while place < wanted.count {
             let number = Int(wanted[place])
             let chunk = content.chunks.chunk(number)
             guard chunk.digest == digest else { break }
-            if chunk.content.count == UInt64(piece.count) { publish(piece, number, of: chunk.extent, &state) }
+            if chunk.content.count == UInt64(piece.count) {
+                state.delivered[place] = true
+                publish(piece, number, of: chunk.extent, &state)
+            }
             place += 1
         }
     }
@@ -157,13 +164,12 @@ final class LayerRecovery: Sendable {
                 } catch {
                     counters.storeFailures.add()
                     content.keepInMemory(number, bytes)
-                    unstorable = error
+                    if error.code != .busy { unstorable = error }
                 }
             }
         }
         // The extent's other chunks may have come from elsewhere.
         guard content.chunks.extent(extent).chunks.allSatisfy(content.isAvailable) else { return }
-        state.isUnstorable = state.isUnstorable || unstorable != nil
         state.outcomes[extent] = unstorable.map { .unstorable(reason: "\($0)") } ?? .available
     }
 

@@ -77,8 +77,7 @@ struct RecoveryReceiver: Sendable {
                 last = "\(error)"
                 continue
             }
-            // Readers have received what the store did not take.
-            if content.isComplete || recovery.isUnstorable && recovery.failure == nil { return nil }
+            if content.isComplete || recovery.hasAll { return nil }
             last = recovery.failure.map { "\($0)" } ?? "the blob lacks chunks of the layer's index"
         }
     }
