@@ -43,8 +43,8 @@ import Testing
         // Its bytes may have passed before it came.
         desk.endRecovery(layer)
         #expect(desk.completed[late] == nil)
-        desk.end(try #require(desk.newRequests().first), gone)
-        #expect(desk.newRecoveries() == [layer, layer])
+        for request in desk.newRequests() { desk.end(request, gone) }
+        #expect(desk.newRecoveries() == [layer])
         desk.endRecovery(layer)
         #expect(desk.completed[late] == .failed(reason: "the layer's blob lacks the bytes of extent 1"))
     }

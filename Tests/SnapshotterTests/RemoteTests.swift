@@ -320,7 +320,11 @@ struct RemoteTests {
             #expect(request.chainID == top.chainID && request.topChainIDs.contains(top.chainID))
             #expect(request.topChainIDs.count == 2, "the copy's name may be a chain ID")
             _ = try rebuild(snapshotter)
-            for key in ["k8s.io/9/second", "k8s.io/9/third", "k8s.io/9/extract-1-a sha256:0"] {
+            // A pull goes on.
+            let extraction = "k8s.io/9/extract-1-a sha256:0"
+            _ = try await snapshotter.prepare(extraction, copy)
+            try await snapshotter.remove(extraction)
+            for key in ["k8s.io/9/second", "k8s.io/9/third"] {
                 let error = await failure { _ = try await snapshotter.prepare(key, copy) }
                 #expect(error?.code == .failedPrecondition)
                 #expect(error?.message.contains("remove the containers on it") == true, "\(error as Any)")
