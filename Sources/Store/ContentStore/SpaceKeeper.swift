@@ -13,7 +13,8 @@ public final class SpaceKeeper: Sendable {
     private let store: ContentStore
     private let thread: NamedThread
 
-    /// Starts the thread. It looks at the disk for the first time before this initializer returns.
+    /// Starts the thread, which looks at the disk at once. An eviction may take a while, and the daemon's start must not
+    /// wait for it.
     ///
     /// - Parameter observe: receives the state of the space after each look. It runs on the thread and must be quick.
     /// - Throws: `Errno` if the system cannot start another thread.
@@ -21,9 +22,9 @@ public final class SpaceKeeper: Sendable {
         _ store: ContentStore, observe: @escaping @Sendable (ContentStore.SpaceState) -> Void
     ) throws(Errno) {
         self.store = store
-        store.measure()
-        observe(store.keepSpace())
         thread = try NamedThread(name: "rv-space") {
+            store.measure()
+            observe(store.keepSpace())
             while let refused = store.space.waitForShortage(timeout: Self.interval) {
                 let state = store.keepSpace(refused: refused)
                 observe(state)
