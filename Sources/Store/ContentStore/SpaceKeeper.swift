@@ -13,7 +13,7 @@ public final class SpaceKeeper: Sendable {
     private let store: ContentStore
     private let thread: NamedThread
 
-    /// Starts the thread, which looks at the disk at once. An eviction may take a while, and the daemon's start must not
+    /// Starts the thread, which looks at the disk at once. An eviction may take a while, so the daemon's start does not
     /// wait for it.
     ///
     /// - Parameter observe: receives the state of the space after each look. It runs on the thread and must be quick.
