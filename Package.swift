@@ -209,7 +209,7 @@ let bench: [Target] = [
     .executableTarget(
         name: "Cycles",
         dependencies: [
-            "Lab", "Base", "Linux", "ContainerRuntime", "TestSupport", arguments, sqlite, system,
+            "Lab", "Base", "Linux", "Concurrency", "ContainerRuntime", "TestSupport", arguments, sqlite, system,
         ],
         path: "bench/Cycles", swiftSettings: settings),
     .executableTarget(

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Base
+import Concurrency
 import Glibc
 import Lab
 import Synchronization
@@ -45,7 +46,13 @@ struct Cycles: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let ledger = ledger.map(Ledger.init)
+        let ledger = ledger.map {
+            RunLedger(
+                $0,
+                columns: [
+                    "seconds", "descriptors", "mappings", "threads", "MiB", "files", "rows", "mounts", "result",
+                ])
+        }
         let first = first ?? ledger?.next() ?? 0
         let teardown = Teardown()
         try SignalGuard.install(teardown)
@@ -61,7 +68,7 @@ struct Cycles: AsyncParsableCommand {
     }
 
     /// Runs all parts. Returns false at the first census that differs from the one after the first part.
-    private func cycle(_ rig: Rig, first: Int, ledger: Ledger?) async throws -> Bool {
+    private func cycle(_ rig: Rig, first: Int, ledger: RunLedger?) async throws -> Bool {
         var baseline: Census?
         var next = first
         while next < first + count {
@@ -83,7 +90,9 @@ struct Cycles: AsyncParsableCommand {
             print("\(done) cycles, the last \(numbers.count) in \(seconds) s: \(census); \(result)")
             // A run takes hours, and its output often goes to a file.
             fflush(nil)
-            try ledger?.append(commit: commit, numbers: numbers, seconds: seconds, census, result)
+            try ledger?.append(
+                commit: commit, numbers: numbers,
+                ["\(seconds)"] + Census.Group.allCases.map { "\(census.total($0))" } + [result])
             guard differences.isEmpty else {
                 print(census.listing)
                 return false
@@ -97,14 +106,7 @@ struct Cycles: AsyncParsableCommand {
 
     /// Runs the cycles `numbers`, some at the same time.
     private func cycle(_ rig: Rig, _ numbers: Range<Int>) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            var waiting = numbers.makeIterator()
-            func start() {
-                guard let number = waiting.next() else { return }
-                group.addTask { try await rig.cycle(number) }
-            }
-            for _ in 0..<parallel { start() }
-            while try await group.next() != nil { start() }
-        }
+        _ = try await numbers.concurrentMap(limit: parallel) { try await rig.cycle($0) }
+        try rig.emptyRegistry()
     }
 }

@@ -16,8 +16,6 @@ struct ImageMaker: Sendable {
     private let plainBase: ImageStore.Layer
     private let pulledBase: ImageStore.Layer
     private let streamedBase: ImageStore.Layer
-    /// The blobs that the images of several cycles share.
-    private let kept: Set<String>
 
     /// - Parameter program: a static program that waits, for containers.
     init(in lab: Lab, storage: String, port: Int, program: [UInt8]) throws {
@@ -35,7 +33,6 @@ struct ImageMaker: Sendable {
         plainBase = Self.plain(base)
         pulledBase = Self.plain(base + [.file("etc/pulled", "as a whole\n")])
         streamedBase = Self.streamed(base)
-        kept = Set([plainBase, pulledBase, streamedBase].map { Digest.of($0.blob).hex })
     }
 
     /// Publishes the images of cycle `number`, one or two.
@@ -80,17 +77,14 @@ struct ImageMaker: Sendable {
         }
     }
 
-    /// Removes an image from the registry.
+    /// Removes an image's repository from the registry. Its blobs remain, because another image may be using them.
     func remove(_ image: CycleImage) throws {
-        let directory = "\(storage)/docker/registry/v2"
-        let repository = "\(directory)/repositories/\(image.repository)"
-        for links in ["_layers/sha256", "_manifests/revisions/sha256"] {
-            for blob in (try? Sys.list("\(repository)/\(links)")) ?? [] where !kept.contains(blob.text) {
-                let path = "\(directory)/blobs/sha256/\(blob.text.prefix(2))/\(blob.text)"
-                if Files.exists(path) { try removeTree(path) }
-            }
-        }
-        try removeTree(repository)
+        try removeTree("\(storage)/docker/registry/v2/repositories/\(image.repository)")
+    }
+
+    /// Removes all blobs from the registry.
+    func removeBlobs() throws {
+        try removeTree("\(storage)/docker/registry/v2/blobs")
     }
 
     private func write(_ layers: [ImageStore.Layer], to repository: String) throws {

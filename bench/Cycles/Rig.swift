@@ -34,6 +34,11 @@ final class Rig: Sendable {
             in: lab, storage: storage, port: registry.port, program: try Files.read("\(lab.directory)/pause/pause"))
     }
 
+    /// Deletes all blobs in the registry. No cycle may be in progress, because cycles share blobs.
+    func emptyRegistry() throws {
+        try maker.removeBlobs()
+    }
+
     func close() async {
         await client.close()
     }

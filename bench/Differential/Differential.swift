@@ -43,8 +43,8 @@ struct Differential: AsyncParsableCommand {
 
     func run() async throws {
         let seed = seed ?? UInt64.random(in: 0...UInt64(UInt32.max))
-        let ledger = ledger.map(Ledger.init)
-        let first = first ?? ledger?.next(seed: seed) ?? 0
+        let ledger = ledger.map { RunLedger($0, columns: ["seed", "result", "differences"]) }
+        let first = first ?? ledger?.next { $0.first == "\(seed)" } ?? 0
         if list {
             for number in first..<first + count { StackListing.show(StackGenerator.stack(number, seed: seed)) }
             return
@@ -59,7 +59,14 @@ struct Differential: AsyncParsableCommand {
             let part = try await Self.part(
                 numbers, seed: seed, parallel: parallel, scratch: scratch, teardown: teardown)
             summary.add(part)
-            try ledger?.append(commit: commit, numbers: numbers, part)
+            let different = part.different.sorted().map(String.init).joined(separator: ",")
+            try ledger?.append(
+                commit: commit, numbers: numbers,
+                [
+                    "\(seed)",
+                    "\(part.clean) same, \(part.different.count) different, \(part.refused) refused",
+                    different.isEmpty ? "-" : different,
+                ])
             next = numbers.upperBound
         }
         summary.show()

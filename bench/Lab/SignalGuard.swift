@@ -4,12 +4,26 @@ import Linux
 
 /// Removes a lab when a signal asks the process to end.
 public enum SignalGuard {
+    /// Runs `body`, the asynchronous main of a program, with the signals blocked until ``install(_:)``. Call this first
+    /// in main.
+    ///
+    /// The program's own main must not be asynchronous: it would end in libdispatch, which waits on the main thread
+    /// with no signal blocked.
+    public static func run(_ body: @escaping @Sendable () async -> Void) {
+        block()
+        let isOver = Guarded(false)
+        Task.detached {
+            await body()
+            isOver.withLockBroadcasting { $0 = true }
+        }
+        isOver.waitUntil { $0 ? () : nil }
+    }
+
     private static let numbers = [SIGINT, SIGTERM, SIGHUP]
 
-    /// Blocks SIGINT, SIGTERM and SIGHUP until ``install(_:)`` handles them.
-    ///
-    /// Call this first in main, because a thread that exists already would still receive them.
-    public static func block() {
+    /// Blocks SIGINT, SIGTERM and SIGHUP until ``install(_:)`` handles them. A thread that exists already would still
+    /// receive them.
+    private static func block() {
         signal(SIGPIPE, SIG_IGN)
         var held = sigset_t()
         sigemptyset(&held)

@@ -57,8 +57,7 @@ public enum ChainMerger {
     /// have `treeBytes` bytes in total. The real need is usually a fifth of it: see ``memory(of:by:)``.
     public static func memoryBound(treeBytes: UInt64) -> UInt64 {
         // The shortest entry of a directory takes 13 bytes: the name of a hard link of one byte.
-        let (product, overflow) = treeBytes.multipliedReportingOverflow(by: UInt64(IndexLimits.memoryPerNode / 13 + 4))
-        return overflow ? .max : product
+        treeBytes.times(UInt64(IndexLimits.memoryPerNode / 13 + 4))
     }
 
     /// Returns the estimated memory in bytes that merging the layers takes. Reads all directories of all layers.

@@ -35,10 +35,9 @@ public struct WorkMeter: Sendable {
     ) throws(LayerIndexError) {
         do {
             try elements.sort { (left, right) throws -> Bool in try isBefore(left, right) }
-        } catch let error as LayerIndexError {
-            throw error
         } catch {
-            preconditionFailure("`isBefore` throws no other error")
+            // `sort` forgets the type of the error.
+            throw error as? LayerIndexError ?? LayerIndexError(.corrupt, "sorting failed: \(error)")
         }
     }
 }

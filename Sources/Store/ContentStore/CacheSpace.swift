@@ -3,11 +3,11 @@ import Synchronization
 
 /// The account of the bytes that the store may still write.
 ///
-/// Writers take bytes before they write. ``SpaceKeeper`` measures the store and the disk, and sets the limit. Between
-/// two measurements the account only grows, and it counts whole blocks. So the store never exceeds the limit, and may
-/// stay a little below it.
+/// Writers take bytes before they write. ``SpaceKeeper`` measures the store and the disk, and sets the limit. The
+/// account counts whole blocks, and rather too many than too few. So the store stays a little below the limit.
 final class CacheSpace: Sendable {
-    /// The size of a block of the file system in bytes. Every supported file system has blocks of this size.
+    /// The size in bytes of the blocks in which the account counts. The file system's blocks are usually of this size.
+    /// With larger ones, a measurement finds what the account lacks.
     static let block: UInt64 = 4096
 
     private struct Shortage {
@@ -48,7 +48,7 @@ final class CacheSpace: Sendable {
         }
     }
 
-    /// Returns the bytes of a write that has failed.
+    /// Gives back the bytes that were taken for a write that has failed.
     func giveBack(_ count: UInt64) {
         taken.wrappingSubtract(Self.blocks(count), ordering: .relaxed)
     }
@@ -79,8 +79,7 @@ final class CacheSpace: Sendable {
 
     /// Allows writers to take `headroom` bytes, counted from `mark`.
     func allow(_ headroom: UInt64, from mark: Mark) {
-        let (sum, overflow) = mark.taken.addingReportingOverflow(headroom)
-        limit.store(overflow ? .max : sum, ordering: .relaxed)
+        limit.store(mark.taken.plus(headroom), ordering: .relaxed)
     }
 
     /// Waits until a writer is refused, at most `timeout` nanoseconds. Returns the size of the largest write that was

@@ -64,8 +64,8 @@ extension ContentStore {
         let mark = space.mark()
         let disk = try? Sys.statfs(root)
         let measurement = SpacePolicy.Measurement(
-            disk: (disk?.blocks ?? 0).multipliedSaturating(by: disk?.blockSize ?? 0),
-            available: (disk?.availableBlocks ?? 0).multipliedSaturating(by: disk?.blockSize ?? 0),
+            disk: (disk?.blocks ?? 0).times(disk?.blockSize ?? 0),
+            available: (disk?.availableBlocks ?? 0).times(disk?.blockSize ?? 0),
             cache: usedBytes, refused: refused)
         let decision =
             policy.withLock { $0?.decide(measurement) }
@@ -168,11 +168,4 @@ struct SpaceMeasurement: Sendable {
     let time: MonotonicTime
     /// True if layers or chains were removed since.
     var isStale = false
-}
-
-extension UInt64 {
-    fileprivate func multipliedSaturating(by other: UInt64) -> UInt64 {
-        let (product, overflow) = multipliedReportingOverflow(by: other)
-        return overflow ? .max : product
-    }
 }

@@ -41,7 +41,6 @@ extension Planner {
             if awaited[key]?.phase == .recovering { satisfy(key, now) }
         case .corrupt(let reason):
             guard awaited[key]?.phase == .recovering else { break }
-            layers[id]?.recovery.recordLack()
             fail(key, reason: reason, now: now)
         }
         return finish(now)

@@ -18,26 +18,21 @@ struct RecoveryState: Sendable {
     }
 
     private var isRunning = false
-    /// True if the running recovery could not deliver an extent that a reader waits for.
-    private var isLacking = false
     private var failures = 0
     private var notBefore = MonotonicTime(nanoseconds: 0)
 
     mutating func request(_ now: MonotonicTime) -> Answer {
         if isRunning { return .join }
         guard now >= notBefore else { return .refuse }
-        (isRunning, isLacking) = (true, false)
+        isRunning = true
         return .begin
     }
-
-    /// Records that the recovery could not deliver an extent that a reader waits for.
-    mutating func recordLack() { isLacking = true }
 
     /// Records the end of the recovery. After a failure, the next recovery must wait for `first` nanoseconds. This
     /// pause doubles with each further failure, up to `longest`.
     mutating func end(failed: Bool, first: UInt64, longest: UInt64, now: MonotonicTime) {
         isRunning = false
-        guard failed || isLacking else {
+        guard failed else {
             failures = 0
             return
         }

@@ -1,3 +1,4 @@
+import Base
 public import LayerIndex
 
 /// Limits on a table of contents (TOC). The opener checks them before it allocates memory.

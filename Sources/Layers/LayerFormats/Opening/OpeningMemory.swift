@@ -14,17 +14,3 @@ public struct OpeningMemory: Sendable, Equatable {
     /// The need of a small layer in any format.
     static let base: UInt64 = 8 << 20
 }
-
-extension UInt64 {
-    /// Returns this number times `factor`; `UInt64.max` if the product is too large.
-    func times(_ factor: UInt64) -> UInt64 {
-        let (product, overflow) = multipliedReportingOverflow(by: factor)
-        return overflow ? .max : product
-    }
-
-    /// Returns the sum; `UInt64.max` if it is too large.
-    func plus(_ other: UInt64) -> UInt64 {
-        let (sum, overflow) = addingReportingOverflow(other)
-        return overflow ? .max : sum
-    }
-}

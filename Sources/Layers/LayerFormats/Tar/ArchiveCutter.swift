@@ -79,14 +79,8 @@ public final class ArchiveCutter {
     /// headers and padding take up to 4 KiB beside its names and extended attributes. The tree has these names and
     /// attributes, and an archive may have them in several headers, and encoded.
     private static func maximumSize(_ tree: TreeImage, _ chunks: ChunkTable) -> UInt64 {
-        let parts: [(UInt64, UInt64)] = [
-            (chunks.contentSize, 2), (tree.inodeCount, 4096), (UInt64(tree.byteCount), 4),
-        ]
-        return parts.reduce(spareBytes) {
-            let (product, isTooLarge) = $1.0.multipliedReportingOverflow(by: $1.1)
-            let (sum, overflow) = $0.addingReportingOverflow(product)
-            return isTooLarge || overflow ? .max : sum
-        }
+        spareBytes.plus(chunks.contentSize.times(2)).plus(tree.inodeCount.times(4096))
+            .plus(UInt64(tree.byteCount).times(4))
     }
 
     /// Reads the next bytes of the archive, in pieces of any size. `sink` receives the events. It must not call

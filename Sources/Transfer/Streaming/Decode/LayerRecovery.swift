@@ -29,7 +29,7 @@ final class LayerRecovery: Sendable {
     private struct State {
         let decoder: ArchiveDecoder
         let cutter: ArchiveCutter
-        /// The missing chunks, in the order of their digests; `nil` before the first part.
+        /// The missing chunks, in the order of their digests; `nil` before the first piece.
         var wanted: [UInt32]?
         /// For each of ``wanted``, true if its bytes have come.
         var delivered: [Bool] = []
@@ -59,7 +59,7 @@ final class LayerRecovery: Sendable {
 
     /// True if the blob had every chunk that was missing when the recovery began. The store may have evicted some of
     /// them since, or never have taken them.
-    var hasAll: Bool { state.withLock { $0.failure == nil && $0.delivered.allSatisfy { $0 } } }
+    var hasAll: Bool { state.withLock { $0.failure == nil && $0.wanted != nil && $0.delivered.allSatisfy { $0 } } }
 
     /// Decodes the next bytes of the blob, and publishes the missing chunks in them. Keeps chunks in memory that the
     /// store does not take. Does nothing after a failure.
