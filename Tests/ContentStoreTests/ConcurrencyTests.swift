@@ -12,12 +12,13 @@ private struct Leak: Error {
 }
 
 @Suite struct ConcurrencyTests {
-    /// Checks that no reader ever sees a wrong byte while workers publish, drop, read and make durable at once.
+    /// Checks that no reader ever sees a wrong byte while workers publish, drop, read, make durable and close files at
+    /// once.
     @Test(arguments: [UInt64(70), 71, 72]) func stress(seed: UInt64) throws {
         print("seed \(seed)")
         let sample = try SampleLayer(seed: seed, files: 60, chunkLimit: 6000)
         try withTemporaryDirectory { root in
-            try withStore(root) { store in
+            try withStore(root, openFiles: 0) { store in
                 let layer = try store.install(sample.key, index: sample.index)
                 let count = layer.chunks.chunkCount
                 let failures = Guarded<[String]>([])
@@ -30,7 +31,9 @@ private struct Leak: Error {
                                 let chunk = Int.random(in: 0..<count, using: &random)
                                 switch Int.random(in: 0..<100, using: &random) {
                                 case 0: try layer.makeDurable()
-                                case 1...9: layer.drop(chunk)
+                                case 1: store.closeFiles(waitsForDisk: true)
+                                case 2: store.closeFiles(waitsForDisk: false)
+                                case 3...9: layer.drop(chunk)
                                 case 10...49: try layer.publish([chunk], of: sample)
                                 default:
                                     guard layer.isPresent(chunk) else { continue }

@@ -22,11 +22,12 @@ let boots = ["11111111-2222-3333-4444-555555555555", "99999999-8888-7777-6666-55
 @discardableResult
 func withStore<Result>(
     _ root: String, boot: String = boots[0], reports: Reports = Reports(), isScratch: Bool = false,
-    _ body: (ContentStore) throws -> Result
+    openFiles: Int = 4096, _ body: (ContentStore) throws -> Result
 ) throws -> Result {
     var options = ContentStore.Options()
     options.bootIdentifier = boot
     options.isScratch = isScratch
+    options.openFiles = openFiles
     options.report = { reports.add($0) }
     return try body(try ContentStore(root: root, options: options))
 }

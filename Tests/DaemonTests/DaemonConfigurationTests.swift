@@ -51,6 +51,7 @@ struct DaemonConfigurationTests {
                 [limits]
                 prepare_timeout = 5
                 opening_memory = 512
+                open_files = 100
                 [admin]
                 address = ""
                 """, path: "config.toml")
@@ -74,6 +75,7 @@ struct DaemonConfigurationTests {
         #expect(configuration.conversionToken == "/etc/token")
         #expect(configuration.prepareTimeout == 5)
         #expect(configuration.openingMemory == 512)
+        #expect(configuration.openFiles == 100)
         #expect(configuration.adminAddress == nil)
     }
 

@@ -10,6 +10,8 @@ extension PrivilegedEndToEndTests {
     private static let imageCount = 50
     private static let fileCount = 3
     private static let fileSize = 1 << 20
+    /// The limit of the files that the daemon keeps open for layers. Fifty layers have some hundred and fifty.
+    private static let openFiles = 20
 
     private struct Image {
         let reference: String
@@ -44,7 +46,8 @@ extension PrivilegedEndToEndTests {
         return (images, size)
     }
 
-    @Test("fifty images run on a quota of a tenth of their size, and never exceed it") func keepsQuota() async throws {
+    @Test("fifty images run on a quota of a tenth of their size and few open files, and never exceed either")
+    func keepsQuota() async throws {
         let busybox = "\(shared.lab.directory)/busybox"
         try await Command.run(
             ["bash", "-c", "tar -xOf \(shared.images.layers[0]) --wildcards '*bin/busybox' > \(busybox)"],
@@ -54,7 +57,7 @@ extension PrivilegedEndToEndTests {
                 busybox: try Sys.readFile(busybox, limit: 16 << 20), in: "\(shared.lab.directory)/registry")
         }
         let quota = size / 10 / 1_000_000
-        let options = "[cache]\nquota = \(quota)\n"
+        let options = "[cache]\nquota = \(quota)\n[limits]\nopen_files = \(Self.openFiles)\n"
         try await shared.withNode("space", snapshotter: .rivulet(options: options)) { node in
             let daemon = try #require(node.daemon as? RivuletDaemon)
             let sampler = Task {
@@ -95,6 +98,10 @@ extension PrivilegedEndToEndTests {
             #expect(highest <= UInt64(quota) * 1_000_000)
             let metrics = try await daemon.metrics()
             #expect(metrics["rivulet_evicted_bytes_total", default: 0] > Double(size))
+            let areFilesClosed = await eventually(within: .seconds(10)) {
+                (try? await daemon.metrics()["rivulet_open_layer_files"]).map { $0 <= Double(Self.openFiles) } == true
+            }
+            #expect(areFilesClosed)
             print("quota \(quota) MB, highest use \(highest), metrics:")
             for (name, value) in metrics where name.contains("evicted") || name.contains("unstored") {
                 print("  \(name) \(Int(value))")

@@ -165,6 +165,8 @@ import Testing
 }
 
 @Suite("turns of verifications") struct VerificationTurnsTests {
+    private static let a = Repository(host: "a", name: "r")
+
     /// Returns the lanes of all turns that can be given now, with their tickets.
     private static func given(_ turns: inout VerificationTurns) -> [VerificationTurns.Ticket: VerificationTurns.Lane] {
         var given: [VerificationTurns.Ticket: VerificationTurns.Lane] = [:]
@@ -175,15 +177,15 @@ import Testing
     @Test("one layer at a time is verified in the background, and urgent ones do not wait for it")
     func separatesUrgent() {
         var turns = VerificationTurns()
-        let slow = turns.request("a", isUrgent: false)
-        let next = turns.request("a", isUrgent: false)
+        let slow = turns.request(Self.a, isUrgent: false)
+        let next = turns.request(Self.a, isUrgent: false)
         #expect(Self.given(&turns) == [slow: .background])
-        let urgent = turns.request("a", isUrgent: true)
+        let urgent = turns.request(Self.a, isUrgent: true)
         #expect(Self.given(&turns) == [urgent: .urgent])
         turns.end(urgent)
         turns.hurry(next)
         #expect(Self.given(&turns) == [next: .urgent], "a layer that waits may become urgent")
-        let last = turns.request("a", isUrgent: false)
+        let last = turns.request(Self.a, isUrgent: false)
         turns.end(slow)
         #expect(Self.given(&turns) == [last: .background])
     }
@@ -191,20 +193,36 @@ import Testing
     @Test("a registry takes one urgent turn, however many layers it has")
     func sharesAmongRegistries() {
         var turns = VerificationTurns()
-        let evil = (0..<128).map { _ in turns.request("evil", isUrgent: true) }
-        let honest = turns.request("honest", isUrgent: true)
+        let evil = (0..<128).map { _ in turns.request(Repository(host: "evil", name: "r"), isUrgent: true) }
+        let honest = turns.request(Repository(host: "honest", name: "r"), isUrgent: true)
         #expect(Self.given(&turns) == [evil[0]: .urgent, honest: .urgent])
         #expect(!turns.isWanted(honest), "the evil layers wait for their own registry's turn")
         #expect(turns.isWanted(evil[0]))
-        let others = (0..<5).map { turns.request("\($0)", isUrgent: true) }
+        let others = (0..<5).map { turns.request(Repository(host: "\($0)", name: "r"), isUrgent: true) }
         #expect(Self.given(&turns) == [others[0]: .urgent])
         #expect(turns.isWanted(honest))
         turns.end(evil[0])
+        #expect(Self.given(&turns) == [others[1]: .urgent], "the others have not had a turn yet")
+        for other in others { turns.end(other) }
         #expect(Self.given(&turns) == [evil[1]: .urgent])
         // A place in the queue can be given up.
         turns.end(evil[2])
         turns.end(evil[1])
         #expect(Self.given(&turns) == [evil[3]: .urgent])
+    }
+
+    @Test("a repository with many layers does not keep another repository of its registry waiting for all of them")
+    func sharesAmongRepositories() {
+        var turns = VerificationTurns()
+        let evil = (0..<128).map { _ in turns.request(Repository(host: "a", name: "evil"), isUrgent: true) }
+        let honest = (0..<3).map { _ in turns.request(Repository(host: "a", name: "honest"), isUrgent: true) }
+        var order: [VerificationTurns.Ticket] = []
+        for _ in 0..<8 {
+            guard let turn = turns.take() else { break }
+            order.append(turn.ticket)
+            turns.end(turn.ticket)
+        }
+        #expect(order == [evil[0], honest[0], evil[1], honest[1], evil[2], honest[2], evil[3], evil[4]])
     }
 
     @Test("a registry that sends drop by drop is too slow, and a distant one is not") func measuresPace() {

@@ -1,5 +1,5 @@
-/// The record of all runs of a program, a text file. Each line is one part of a run, with tabs between its fields: commit,
-/// number of the first test, count of tests, and the program's own fields.
+/// The record of all runs of a program, a text file. Each line is one part of a run, with tabs between its fields:
+/// commit, number of the first test, count of tests, and the program's own fields.
 public struct RunLedger: Sendable {
     private let path: String
     private let header: String

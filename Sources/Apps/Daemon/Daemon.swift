@@ -37,8 +37,9 @@ struct Daemon: Sendable {
         // From here on, SIGTERM and SIGINT wait in this sequence until the parts run. After a signal during the start,
         // the daemon must still unmount.
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        var descriptorLimit: UInt64?
         do throws(Errno) {
-            try Sys.raiseDescriptorLimit()
+            descriptorLimit = try Sys.raiseDescriptorLimit()
         } catch {
             logger.warning("failed to raise the limit of open files", metadata: ["error": "\(error)"])
         }
@@ -52,7 +53,7 @@ struct Daemon: Sendable {
             ProfileReporter(service: $0, tokenFile: configuration.conversionToken, logger: logger)
         }
         if let reporter { options.profiles.report = { reporter.report($0) } }
-        let store = try openStore(logger)
+        let store = try openStore(descriptorLimit: descriptorLimit ?? 1024, logger)
         let state = try openState()
         let registry = makeRegistry(logger)
         let engine = try makeEngine(registry, logger)
@@ -150,8 +151,12 @@ struct Daemon: Sendable {
         }
     }
 
-    private func openStore(_ logger: Logger) throws(StartupError) -> ContentStore {
+    private func openStore(
+        descriptorLimit: UInt64, _ logger: Logger
+    ) throws(StartupError) -> ContentStore {
         var options = ContentStore.Options()
+        // The other half is for sockets, and for what is opened until the store has closed files.
+        options.openFiles = min(configuration.openFiles, Int(clamping: descriptorLimit / 2))
         options.limits = configuration.spaceLimits
         options.unstoredBytes = configuration.cacheMemory << 20
         options.report = { found in

@@ -82,11 +82,15 @@ struct ChainAssembly: Sendable {
     /// Deletes a layer that no chain contains. Returns false if the layer is still in use, for example by an image that
     /// is being opened.
     private func delete(_ layer: LayerKey) throws -> Bool {
-        if let content = try store.layer(layer) { engine.detach(content) }
+        // Containers may still run on a chain without a record, and read from its layers.
+        guard !fileSystem.hasLayer(layer.id) else { return false }
+        // The engine holds the layer, so only after this does the store know who else uses it.
+        let locations = store.opened(layer).map { engine.detach($0) } ?? []
         do throws(ContentStoreError) {
             try store.removeLayer(layer)
         } catch {
             guard error.code == .inUse else { throw error }
+            if !locations.isEmpty, let content = store.opened(layer) { engine.attach(content, locations: locations) }
             return false
         }
         try records.forget(layer: layer)

@@ -29,7 +29,7 @@ final class LayerVerifier: Sendable {
     private static let grace = (urgent: Duration.seconds(10), background: Duration.seconds(60))
     /// The time after which an urgent turn ends if another urgent layer waits. The attempt is then repeated. The time
     /// doubles with each attempt.
-    private static let share = Duration.seconds(60)
+    private static let share = Duration.seconds(20)
     /// The time between looks at the pace of an attempt.
     private static let watchInterval = Duration.seconds(2)
     /// The maximum number of layers that are remembered as undecidable.
@@ -178,7 +178,7 @@ final class LayerVerifier: Sendable {
             // A repository that begins to answer and then stops must not be the first one each time.
             let start = (number - 1) % known.count
             let repositories = Array(known[start...] + known[..<start])
-            try await queue.withTurn(repositories[0].host, urgency: urgency) { turn in
+            try await queue.withTurn(repositories[0], urgency: urgency) { turn in
                 let pace = BlobSource.Pace(clock: self.clock)
                 // A large layer needs more than one share. It must not begin again and again in vain.
                 let share = Self.share * (1 << min(number - 1, 5))

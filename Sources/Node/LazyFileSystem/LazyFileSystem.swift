@@ -76,6 +76,13 @@ public final class LazyFileSystem: Sendable {
         table.withLock { $0.chain(id) != nil }
     }
 
+    /// Returns true if a mounted chain contains the layer.
+    ///
+    /// - Parameter id: the layer's ``LayerKey/id``.
+    public func hasLayer(_ id: Digest) -> Bool {
+        table.withLock { $0.content.entry(id) != nil }
+    }
+
     /// Returns the log of the first read of each of the chain's chunks since the chain was mounted; `nil` if the chain
     /// is not mounted.
     public func touches(ofChain id: Digest) -> TouchLog? {

@@ -155,6 +155,7 @@ extension ContentStore {
             .counter(
                 "unstored_chunks_total", unstored.added.value,
                 help: "Chunks served from memory because the disk or the quota was full, or because the disk failed."),
+            .gauge("open_layer_files", files.count, help: "Files of layers that are open."),
             .gauge("unstored_bytes", unstored.byteCount, help: "Bytes of chunks in memory that could not be stored."),
         ]
     }

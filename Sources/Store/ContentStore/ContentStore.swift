@@ -42,6 +42,8 @@ public final class ContentStore: Sendable {
         public var limits: SpaceLimits?
         /// The maximum size in bytes of the chunks that the store keeps in memory because the disk did not take them.
         public var unstoredBytes = 64 << 20
+        /// The number of files that the store may have open for its layers. Files of idle layers are closed beyond it.
+        public var openFiles = 4096
         /// The callback for reports of unusable files and directories. It runs on the thread that found the file or
         /// directory.
         public var report: @Sendable (QuarantinedFile) -> Void = { _ in }
@@ -62,6 +64,11 @@ public final class ContentStore: Sendable {
     let keys = Guarded<[Digest: Set<LayerKey>]>([:])
     let chains = OpenObjects<TreeImage>()
     let space = CacheSpace()
+    let files: DescriptorBudget
+    /// The lock for closing files of layers.
+    let closingLock = BlockingLock()
+    /// The number of rounds in which files were closed.
+    let closings = Counter()
     let unstored: UnstoredChunks
     let policy: Guarded<SpacePolicy?>
     /// The lock for evictions, and for the decisions before and after them.
@@ -87,6 +94,7 @@ public final class ContentStore: Sendable {
             throw ContentStoreError(.outOfRange, "a boot identifier has 36 characters: \(boot)")
         }
         self.boot = boot
+        files = DescriptorBudget(limit: options.openFiles)
         unstored = UnstoredChunks(limit: options.unstoredBytes)
         policy = Guarded(options.limits.map(SpacePolicy.init))
         measured = Guarded(SpaceMeasurement(bytes: 0, mark: space.mark(), time: .now()))
@@ -106,7 +114,8 @@ public final class ContentStore: Sendable {
 
     /// Returns the layer, opened once and shared; `nil` if there is no usable index for it.
     public func layer(_ key: LayerKey) throws(ContentStoreError) -> StoredLayer? {
-        try layers.value(key.id) { () throws(ContentStoreError) in try openLayer(key) }
+        defer { closeFiles(waitsForDisk: false) }
+        return try layers.value(key.id) { () throws(ContentStoreError) in try openLayer(key) }
     }
 
     /// Returns the layer if it is open. Reads only memory.
@@ -137,6 +146,7 @@ public final class ContentStore: Sendable {
         try makeRoom(
             for: 2 * (UInt64(index.tree.count) + UInt64(index.chunks.count)) + 16 * CacheSpace.block,
             "the index of layer \(key.blob)")
+        defer { closeFiles(waitsForDisk: false) }
         let layer = try layers.value(key.id) { () throws(ContentStoreError) in
             if let layer = try openLayer(key) { return layer }
             try installNew(at: layerDirectory(key)) { (directory) throws(ContentStoreError) in
@@ -200,7 +210,8 @@ public final class ContentStore: Sendable {
 
     private func opener(_ key: LayerKey, _ directory: String) -> LayerOpener {
         LayerOpener(
-            key: key, directory: directory, boot: boot, shelf: shelf, claim: claim, space: space, unstored: unstored)
+            key: key, directory: directory, boot: boot, shelf: shelf, claim: claim, space: space, files: files,
+            unstored: unstored)
     }
 
     func layerDirectory(_ key: LayerKey) -> String { "\(root)/layers/\(key.id.hex)" }

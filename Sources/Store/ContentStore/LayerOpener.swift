@@ -28,6 +28,7 @@ struct LayerOpener {
     let shelf: Quarantine
     let claim: StoreLock
     let space: CacheSpace
+    let files: DescriptorBudget
     let unstored: UnstoredChunks
 
     private var digest: Digest { key.blob }
@@ -189,7 +190,8 @@ struct LayerOpener {
             case .different(let how): throw Damage(reason: "\(presentPath): \(how)", sparesIndex: true)
             }
 
-            let presence = PresenceFile(format: format, file: present)
+            let presence = PresenceFile(
+                format: format, file: try OnDemandFile(present, path: presentPath, budget: files))
             var loaded = try presence.load(boot: boot)
             if size < chunks.contentSize {
                 // Clear the bits past the file's end in every copy, then restore the length: see PresenceFile, point 5.
@@ -212,8 +214,9 @@ struct LayerOpener {
             chunks.releaseResidentPages()
             let diffID = ContentStore.verifiedDiffID(in: directory)
             return StoredLayer.Parts(
-                key: key, tree: index.tree, chunks: chunks, contentPath: contentPath, content: content,
-                presence: presence, words: loaded.words, slots: loaded.slots, isSaved: isSaved,
+                key: key, tree: index.tree, chunks: chunks, contentPath: contentPath,
+                content: try OnDemandFile(content, path: contentPath, budget: files), presence: presence,
+                words: loaded.words, slots: loaded.slots, isSaved: isSaved,
                 windows: try windows(chunks), gaps: diffID == nil ? gaps(chunks) : nil, diffID: diffID,
                 claim: claim, space: space, unstored: unstored)
         } catch let error as Errno {
@@ -247,17 +250,17 @@ struct LayerOpener {
 
     private func windows(_ chunks: ChunkTable) throws(ContentStoreError) -> WindowsFile? {
         guard chunks.windows != nil else { return nil }
-        if let file = try? WindowsFile(path: windowsPath, space: space) { return file }
+        if let file = try? WindowsFile(path: windowsPath, space: space, files: files) { return file }
         try shelf.move(windowsPath, reason: "\(windowsPath) is not a file")
         return try ContentStoreError.wrapping("cannot make \(windowsPath)") { () throws(Errno) in
-            try WindowsFile(path: windowsPath, space: space)
+            try WindowsFile(path: windowsPath, space: space, files: files)
         }
     }
 
     /// Opens the log of gaps, the decoded bytes outside all chunks. Returns `nil` if the log cannot be opened. The
     /// verification of the layer then fetches the whole blob from the registry.
     private func gaps(_ chunks: ChunkTable) -> TarSplitLog? {
-        try? TarSplitLog(path: directory + "/gaps", extentCount: chunks.extentCount, space: space)
+        try? TarSplitLog(path: directory + "/gaps", extentCount: chunks.extentCount, space: space, files: files)
     }
 
     private static func clear(_ chunks: Range<Int>, in words: inout [UInt64]) {

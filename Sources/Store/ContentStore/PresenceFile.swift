@@ -47,7 +47,7 @@ import SystemPackage
 /// detect a page that a failed write-back lost, if the page is read again before any fdatasync(2) reports the failure.
 final class PresenceFile: Sendable {
     let format: PresenceFormat
-    private let file: OwnedDescriptor
+    private let file: OnDemandFile
     /// The lock for copies to the live area. Each copy is a short pwrite(2) into the page cache. The module makes no
     /// other system call under a `Guarded` lock. This call needs the lock: the live area is correct only if the copies
     /// stay in order.
@@ -56,10 +56,13 @@ final class PresenceFile: Sendable {
     /// address with the next field of `Guarded`, and ThreadSanitizer would report a race.
     private let liveCopies = Guarded(UInt64(0))
 
-    init(format: PresenceFormat, file: consuming OwnedDescriptor) {
+    init(format: PresenceFormat, file: OnDemandFile) {
         self.format = format
         self.file = file
     }
+
+    /// Closes the file until it is used again.
+    func closeFile() { file.close { _ in } }
 
     // MARK: Reading
 
@@ -106,7 +109,7 @@ final class PresenceFile: Sendable {
     }
 
     private func bytes(at offset: Int, _ count: Int) throws(Errno) -> [UInt8] {
-        try Sys.pread(file.raw, count: count, at: UInt64(offset))
+        try file.use { (file) throws(Errno) in try Sys.pread(file, count: count, at: UInt64(offset)) }
     }
 
     // MARK: Writing
@@ -115,16 +118,20 @@ final class PresenceFile: Sendable {
     /// the session block.
     func beginSession(boot: String, words: [UInt64]) throws(Errno) {
         try writeLive(words)
-        try Sys.pwriteAll(file.raw, Array(boot.utf8), at: UInt64(format.sessionOffset))
+        try file.use { (file) throws(Errno) in
+            try Sys.pwriteAll(file, Array(boot.utf8), at: UInt64(format.sessionOffset))
+        }
     }
 
     /// Copies the word at `index` of `bits` to the live area.
     func recordWord(_ index: Int, of bits: AtomicBits) throws(Errno) {
-        try liveCopies.withLock { (copies) throws(Errno) in
-            copies &+= 1
-            var word = bits.word(index).littleEndian
-            try withUnsafeBytes(of: &word) { (bytes) throws(Errno) in
-                try Sys.pwriteAll(file.raw, bytes, at: UInt64(format.liveOffset + index * 8))
+        try file.use { (file) throws(Errno) in
+            try liveCopies.withLock { (copies) throws(Errno) in
+                copies &+= 1
+                var word = bits.word(index).littleEndian
+                try withUnsafeBytes(of: &word) { (bytes) throws(Errno) in
+                    try Sys.pwriteAll(file, bytes, at: UInt64(format.liveOffset + index * 8))
+                }
             }
         }
     }
@@ -133,9 +140,11 @@ final class PresenceFile: Sendable {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(words.count * 8)
         for word in words { bytes.appendLittleEndian(word) }
-        try liveCopies.withLock { (copies) throws(Errno) in
-            copies &+= 1
-            try Sys.pwriteAll(file.raw, bytes, at: UInt64(format.liveOffset))
+        try file.use { (file) throws(Errno) in
+            try liveCopies.withLock { (copies) throws(Errno) in
+                copies &+= 1
+                try Sys.pwriteAll(file, bytes, at: UInt64(format.liveOffset))
+            }
         }
     }
 
@@ -144,9 +153,12 @@ final class PresenceFile: Sendable {
     func writeSlot(_ words: [UInt64], _ slots: inout SlotState) throws(Errno) {
         let slot = slots.good == 0 ? 1 : 0
         let generation = slots.generation + 1
-        try Sys.pwriteAll(
-            file.raw, format.slot(generation: generation, words: words), at: UInt64(format.slotOffset(slot)))
-        try Sys.fdatasync(file.raw)
+        try file.use { (file) throws(Errno) in
+            try Sys.pwriteAll(
+                file, format.slot(generation: generation, words: words), at: UInt64(format.slotOffset(slot)))
+            // The same descriptor gets the report of a failed write.
+            try Sys.fdatasync(file)
+        }
         slots = SlotState(generation: generation, good: slot)
     }
 

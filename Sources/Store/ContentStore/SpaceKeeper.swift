@@ -2,8 +2,8 @@ import Glibc
 import Linux
 public import SystemPackage
 
-/// The thread that keeps a store within its limits. It looks at the disk each second, and at once when the store
-/// refuses a write for lack of space.
+/// The thread that keeps a store within its limits of space and open files. It looks at the disk each second, and at
+/// once when the store refuses a write for lack of space.
 public final class SpaceKeeper: Sendable {
     /// The time between two looks at the disk, in nanoseconds.
     private static let interval: UInt64 = 1_000_000_000
@@ -27,6 +27,7 @@ public final class SpaceKeeper: Sendable {
             observe(store.keepSpace())
             while let refused = store.space.waitForShortage(timeout: Self.interval) {
                 let state = store.keepSpace(refused: refused)
+                store.closeFiles(waitsForDisk: true)
                 observe(state)
                 // Without room, every write is refused. The thread must not look at the disk for each of them.
                 if refused > 0, state.evictedBytes == 0 { usleep(Self.shortestInterval) }

@@ -35,7 +35,7 @@ public final class StoredLayer: Sendable {
     /// be opened. Gaps are decoded bytes outside all chunks, such as tar headers.
     public let gaps: TarSplitLog?
 
-    private let content: OwnedDescriptor
+    private let content: OnDemandFile
     private let presence: PresenceFile
     private let bits: AtomicBits
     private let presentChunks: Atomic<Int>
@@ -75,12 +75,12 @@ public final class StoredLayer: Sendable {
     }
 
     /// The parts of an opened layer.
-    struct Parts: ~Copyable {
+    struct Parts {
         let key: LayerKey
         let tree: TreeImage
         let chunks: ChunkTable
         let contentPath: String
-        var content: OwnedDescriptor
+        let content: OnDemandFile
         let presence: PresenceFile
         let words: [UInt64]
         let slots: SlotState
@@ -94,7 +94,7 @@ public final class StoredLayer: Sendable {
         let unstored: UnstoredChunks
     }
 
-    init(_ parts: consuming Parts) {
+    init(_ parts: Parts) {
         key = parts.key
         tree = parts.tree
         chunks = parts.chunks
@@ -129,7 +129,7 @@ public final class StoredLayer: Sendable {
 
     func becomeVerified(_ digest: Digest) {
         diffID.withLock { $0 = digest }
-        gaps?.close()
+        durabilityLock.withLock { gaps?.close() }
     }
 
     // MARK: Presence
@@ -253,8 +253,10 @@ public final class StoredLayer: Sendable {
         let wanted = Int(min(UInt64(buffer.count), chunks.contentSize - contentOffset))
         let done: Int
         do throws(Errno) {
-            done = try Sys.preadAll(
-                content.raw, into: UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(wanted)), at: contentOffset)
+            done = try content.use { (content) throws(Errno) in
+                try Sys.preadAll(
+                    content, into: UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(wanted)), at: contentOffset)
+            }
         } catch {
             // EIO means a bad sector. xfs, ext4 and btrfs report a wrong checksum as EUCLEAN (117) or EBADMSG (74).
             let lost = error == .ioError || error.rawValue == 117 || error.rawValue == 74
@@ -306,7 +308,7 @@ public final class StoredLayer: Sendable {
             }
             let before = losses.load(ordering: .sequentiallyConsistent)
             do throws(Errno) {
-                try Sys.pwriteAll(content.raw, bytes, at: offset)
+                try content.use { (content) throws(Errno) in try Sys.pwriteAll(content, bytes, at: offset) }
             } catch {
                 space.giveBack(UInt64(bytes.count))
                 throw ContentStoreError(errno: error, "cannot store chunk \(chunk) of \(digest)")
@@ -393,11 +395,15 @@ extension StoredLayer {
 
     /// Frees the blocks of `range` of the content file.
     func punch(_ range: ByteRange) throws(Errno) {
-        try Sys.punchHole(content.raw, at: range.offset, count: range.count)
+        try content.use { (content) throws(Errno) in
+            try Sys.punchHole(content, at: range.offset, count: range.count)
+        }
     }
 
     /// Returns the size of the content file on the disk in bytes, without holes.
-    func allocated() throws(Errno) -> UInt64 { try Sys.fstat(content.raw).allocatedBytes }
+    func allocated() throws(Errno) -> UInt64 {
+        try content.use { (content) throws(Errno) in try Sys.fstat(content).allocatedBytes }
+    }
 }
 
 // MARK: - Durability
@@ -431,11 +437,49 @@ extension StoredLayer {
 
     private func syncContent(_ slots: SlotState) throws(ContentStoreError) {
         do throws(Errno) {
-            try Sys.fdatasync(content.raw)
+            try content.use { (content) throws(Errno) in try Sys.fdatasync(content) }
         } catch {
-            forgetUnsaved(slots)
-            throw ContentStoreError(errno: error, "the disk lost content of \(digest) that was to be written")
+            throw lostContent(slots, error)
         }
+    }
+
+    /// Drops what a failed fdatasync(2) on the content may have lost. Returns the error to throw.
+    private func lostContent(_ slots: SlotState, _ error: Errno) -> ContentStoreError {
+        forgetUnsaved(slots)
+        return ContentStoreError(errno: error, "the disk lost content of \(digest) that was to be written")
+    }
+
+    /// Closes the layer's files until they are used again.
+    ///
+    /// - Parameters:
+    ///   - onlyIdle: true to leave the files open if the content was used since the last call.
+    ///   - waitsForDisk: true to wait until the disk has the content. If false, leaves the files open if the disk may
+    ///     lack bytes.
+    func closeFiles(onlyIdle: Bool, waitsForDisk: Bool) throws(ContentStoreError) {
+        try durabilityLock.withLock { () throws(ContentStoreError) in
+            if onlyIdle, content.isOpen, !content.becameIdle() { return }
+            if !waitsForDisk, hasUnsavedBits { return }
+            defer {
+                presence.closeFile()
+                windows?.closeFile()
+                gaps?.closeFile()
+            }
+            // The kernel reports a failed write-back to descriptors that were open then. Another descriptor may not
+            // receive the report once the kernel has forgotten the inode.
+            try content.close { (content) throws(ContentStoreError) in
+                guard hasUnsavedBits else { return }
+                do throws(Errno) {
+                    try Sys.fdatasync(content)
+                } catch {
+                    throw lostContent(durability.withLock { $0.slots }, error)
+                }
+            }
+        }
+    }
+
+    /// True if presence bits have changed since the last successful ``makeDurable()``.
+    private var hasUnsavedBits: Bool {
+        durability.withLock { $0.recorded } != changes.load(ordering: .sequentiallyConsistent)
     }
 
     private func writeSlot(_ words: [UInt64], _ slots: inout SlotState) -> ContentStoreError? {
@@ -467,7 +511,9 @@ extension StoredLayer {
         try durabilityLock.withLock { () throws(ContentStoreError) in
             guard isShortened.load(ordering: .sequentiallyConsistent) else { return }
             let what = "cannot repair \(contentPath)"
-            let size = try ContentStoreError.wrapping(what) { () throws(Errno) in try Sys.fstat(content.raw).size }
+            let size = try ContentStoreError.wrapping(what) { () throws(Errno) in
+                try content.use { (content) throws(Errno) in try Sys.fstat(content).size }
+            }
             if size < chunks.contentSize {
                 for chunk in Self.chunks(of: chunks, beyond: size) { drop(chunk) }
                 var state = durability.withLock { $0 }
@@ -475,7 +521,9 @@ extension StoredLayer {
                 try syncContent(state.slots)
                 try ContentStoreError.wrapping(what) { () throws(Errno) in
                     try presence.retract(words, &state.slots)
-                    try Sys.ftruncate(content.raw, size: chunks.contentSize)
+                    try content.use { (content) throws(Errno) in
+                        try Sys.ftruncate(content, size: chunks.contentSize)
+                    }
                 }
                 durability.withLock { $0 = state }
             }

@@ -35,7 +35,7 @@ public final class TarSplitLog: Sendable {
         fileprivate let checksum: UInt32
     }
 
-    private let file: OwnedDescriptor
+    private let file: OnDemandFile
     /// The extents that this process has recorded.
     private let written: AtomicBits
     private let isClosed = Atomic<Bool>(false)
@@ -44,17 +44,21 @@ public final class TarSplitLog: Sendable {
 
     /// Opens the file at `path`, or creates it if it is missing.
     package convenience init(path: String, extentCount: Int) throws(Errno) {
-        try self.init(path: path, extentCount: extentCount, space: CacheSpace())
+        try self.init(
+            path: path, extentCount: extentCount, space: CacheSpace(), files: DescriptorBudget(limit: .max))
     }
 
     /// Opens the file at `path`, or creates it if it is missing.
     ///
-    /// - Parameter space: the account of the store's space.
-    init(path: String, extentCount: Int, space: CacheSpace) throws(Errno) {
+    /// - Parameters:
+    ///   - space: the account of the store's space.
+    ///   - files: the account of the store's open files.
+    init(path: String, extentCount: Int, space: CacheSpace, files: DescriptorBudget) throws(Errno) {
         self.space = space
-        file = try Sys.open(path, [.readWrite, .create, .noFollow, .nonBlocking])
+        let file = try Sys.open(path, [.readWrite, .create, .noFollow, .nonBlocking])
         let status = try Sys.fstat(file.raw)
         guard status.kind == .regular else { throw .invalidArgument }
+        self.file = try OnDemandFile(file, path: path, budget: files)
         end = Guarded(status.size)
         written = AtomicBits(
             count: extentCount, initial: [UInt64](repeating: 0, count: AtomicBits.wordCount(for: extentCount)))
@@ -89,7 +93,7 @@ public final class TarSplitLog: Sendable {
             defer { end += UInt64(record.count) }
             return end
         }
-        try? Sys.pwriteAll(file.raw, record, at: place)
+        try? file.use { (file) throws(Errno) in try Sys.pwriteAll(file, record, at: place) }
     }
 
     /// Returns the records by extent number. Stops at the first record with a missing or malformed header. Does not
@@ -99,7 +103,9 @@ public final class TarSplitLog: Sendable {
         var place: UInt64 = 0
         let end = end.withLock { $0 }
         while place + UInt64(Self.headerSize) <= end,
-            let header = try? Sys.pread(file.raw, count: Self.headerSize, at: place), header.count == Self.headerSize
+            let header = try? file.use({ (file) throws(Errno) in
+                try Sys.pread(file, count: Self.headerSize, at: place)
+            }), header.count == Self.headerSize
         {
             let words = header.withUnsafeBytes { header in
                 (0..<4).map { header.littleEndian(UInt32.self, at: 4 * $0) ?? 0 }
@@ -117,9 +123,10 @@ public final class TarSplitLog: Sendable {
     /// Returns the gaps in `record`, the record of `extent`, still compressed. Returns `nil` if the record is
     /// unreadable or does not match its checksum. Gaps are an extent's decoded bytes outside all chunks.
     public func stored(_ record: Record, of extent: Int) -> [UInt8]? {
-        guard let bytes = try? Sys.pread(file.raw, count: Int(record.stored.count), at: record.stored.offset) else {
-            return nil
+        let stored = try? file.use { (file) throws(Errno) in
+            try Sys.pread(file, count: Int(record.stored.count), at: record.stored.offset)
         }
+        guard let bytes = stored else { return nil }
         var header: [UInt8] = []
         header.appendLittleEndian(UInt32(truncatingIfNeeded: extent))
         header.appendLittleEndian(UInt32(record.byteCount))
@@ -130,7 +137,11 @@ public final class TarSplitLog: Sendable {
     /// Stops recording.
     func close() {
         isClosed.store(true, ordering: .relaxed)
+        closeFile()
     }
+
+    /// Closes the file until it is used again.
+    func closeFile() { file.close { _ in } }
 
     /// Returns the CRC-32C of a record. Returns 1 instead of 0, because a checksum of 0 marks a record that was not
     /// written.

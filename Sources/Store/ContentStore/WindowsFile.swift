@@ -21,25 +21,31 @@ public final class WindowsFile: Sendable {
         let bytes: [UInt8]
     }
 
-    private let path: String
-    private let file: OwnedDescriptor
+    private let file: OnDemandFile
     private let space: CacheSpace
     /// The latest parts that the disk did not take, the oldest first.
     private let unstored = Guarded<[Part]>([])
 
     /// Opens the file at `path`, or creates it if it is missing.
     ///
-    /// - Parameter space: the account of the store's space.
-    init(path: String, space: CacheSpace) throws(Errno) {
-        self.path = path
+    /// - Parameters:
+    ///   - space: the account of the store's space.
+    ///   - files: the account of the store's open files.
+    init(path: String, space: CacheSpace, files: DescriptorBudget) throws(Errno) {
         self.space = space
-        file = try Sys.open(path, [.readWrite, .create, .noFollow, .nonBlocking])
+        let file = try Sys.open(path, [.readWrite, .create, .noFollow, .nonBlocking])
         guard try Sys.fstat(file.raw).kind == .regular else { throw .invalidArgument }
+        self.file = try OnDemandFile(file, path: path, budget: files)
     }
+
+    /// Closes the file until it is used again.
+    func closeFile() { file.close { _ in } }
 
     /// Returns the compressed window of `restart`; `nil` if the window is missing or does not match its checksum.
     public func window(of restart: ExtentRestart) -> [UInt8]? {
-        let stored = try? Sys.pread(file.raw, count: Int(restart.window.count), at: restart.window.offset)
+        let stored = try? file.use { (file) throws(Errno) in
+            try Sys.pread(file, count: Int(restart.window.count), at: restart.window.offset)
+        }
         if let stored, restart.isWindow(stored) { return stored }
         return unstored.withLock { parts in
             for part in parts where part.range.contains(restart.window) {
@@ -54,7 +60,10 @@ public final class WindowsFile: Sendable {
     /// Stores a part of the windows blob, or keeps it in memory if the disk does not take it. `bytes` start at `offset`
     /// in that blob.
     public func store(_ bytes: [UInt8], at offset: UInt64) {
-        if space.take(UInt64(bytes.count)), (try? Sys.pwriteAll(file.raw, bytes, at: offset)) != nil { return }
+        let isStored =
+            space.take(UInt64(bytes.count))
+            && (try? file.use { (file) throws(Errno) in try Sys.pwriteAll(file, bytes, at: offset) }) != nil
+        if isStored { return }
         guard let range = ByteRange(offset: offset, count: UInt64(bytes.count)) else { return }
         unstored.withLock { parts in
             parts.append(Part(range: range, bytes: bytes))

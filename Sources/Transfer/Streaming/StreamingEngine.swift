@@ -44,8 +44,10 @@ public final class StreamingEngine: ChunkSource {
         pipeline.search.find(with: finder)
     }
 
-    /// Detaches a layer that is no longer in use. Waiting and later demands for its chunks fail.
-    public func detach(_ layer: StoredLayer) {
+    /// Detaches a layer that is no longer in use, and returns its locations. Waiting and later demands for its chunks
+    /// fail.
+    @discardableResult
+    public func detach(_ layer: StoredLayer) -> [BlobLocation] {
         pipeline.scheduler.detach(layer)
     }
 

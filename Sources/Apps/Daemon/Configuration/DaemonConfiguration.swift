@@ -68,6 +68,8 @@ public struct DaemonConfiguration: Sendable {
     /// The memory for opening images, in megabytes (2^20 bytes). A value below 64 counts as 64, except 0, which
     /// means a share of the node's memory (`ImageOptions.defaultOpeningMemory`).
     public var openingMemory = 0
+    /// The number of files that the daemon keeps open for layers (`ContentStore.Options.openFiles`).
+    public var openFiles = 4096
     /// The path of the admin socket; `nil` disables it.
     public var adminAddress: String? = "/run/rivulet/admin.sock"
 
@@ -119,6 +121,7 @@ public struct DaemonConfiguration: Sendable {
         conversionToken = token.isEmpty ? nil : token
         prepareTimeout = try reader.integer("limits.prepare_timeout", default: prepareTimeout, in: 1...3600)
         openingMemory = try reader.integer("limits.opening_memory", default: openingMemory, in: 0...65_536)
+        openFiles = try reader.integer("limits.open_files", default: openFiles, in: 16...1_048_576)
         let adminAddress = try reader.string("admin.address", default: self.adminAddress ?? "")
         self.adminAddress = adminAddress.isEmpty ? nil : adminAddress
         try reader.finish()

@@ -122,15 +122,18 @@ final class Scheduler: Sendable {
         }
     }
 
-    /// Detaches a layer. Waiting and later demands for its chunks fail.
-    func detach(_ layer: StoredLayer) {
+    /// Detaches a layer, and returns its locations. Waiting and later demands for its chunks fail.
+    func detach(_ layer: StoredLayer) -> [BlobLocation] {
+        var locations: [BlobLocation] = []
         apply { state, now in
             guard let known = state.byKey.removeValue(forKey: layer.key) else { return [] }
+            locations = known.locations
             state.layers[known.id] = nil
             let waiting = state.deliveries.drop(known.id)
             return waiting.map { .complete($0.demand, .failed(reason: "the layer is no longer in use")) }
                 + state.planner.detach(known.id, now: now)
         }
+        return locations
     }
 
     /// Returns the attached layer with this key; `nil` if there is none.
