@@ -146,17 +146,20 @@ struct PrivilegedEndToEndTests {
     func verifiesEveryLayer(kind: String) async throws {
         let images = shared.images
         let image = ["eStargz": images.main, "artifact": images.mainArtifact, "pack": images.mainPack][kind]
-        var bytes: [UInt64] = []
+        var costs: [Cost] = []
         for isVerified in [false, true] {
-            bytes.append(
+            costs.append(
                 try await completed(
                     try #require(image), "[trust]\nverify_layers = \(isVerified)\n\(Self.anyDisk)",
                     said: isVerified ? "layer verified" : "layer complete"))
         }
+        let bytes = costs.map(\.bytes)
         // The pack contains one of the files, which is read for the verification.
         let spare = UInt64(kind == "pack" ? TestImages.bulkFileSize : 0) + bytes[0] / 50
         #expect(bytes[1] < bytes[0] + spare, "\(bytes)")
-        print("verification of \(kind): \(bytes[1]) bytes on the link, \(bytes[0]) without")
+        print(
+            "verification of \(kind): \(bytes[1]) bytes on the link, \(bytes[0]) without;",
+            "\(costs[1].processor) of processor time, \(costs[0].processor) without")
     }
 
     @Test("verifies layers that are not stored as a whole") func verifiesWithoutStoring() async throws {
@@ -189,9 +192,16 @@ struct PrivilegedEndToEndTests {
 
         """
 
-    /// Returns the bytes on the link until the log has an entry for each layer.
-    private func completed(_ image: String, _ options: String, said: String) async throws -> UInt64 {
-        let bytes = Guarded<UInt64>(0)
+    private struct Cost: Sendable {
+        /// The bytes on the link.
+        var bytes: UInt64 = 0
+        /// The processor time of the daemon.
+        var processor = Duration.zero
+    }
+
+    /// Returns the cost until the log has an entry for each layer.
+    private func completed(_ image: String, _ options: String, said: String) async throws -> Cost {
+        let cost = Guarded(Cost())
         try await shared.withNode("verify", snapshotter: .rivulet(options: options)) { node in
             node.relay.forget()
             let pod = try await Pod(
@@ -206,10 +216,19 @@ struct PrivilegedEndToEndTests {
                 log().split(separator: "\n").count { $0.contains(said) } == layers
             }
             #expect(isSaid, "\(log())")
-            bytes.withLock { $0 = node.relay.record.bytes }
+            let processor = try Self.processorTime(of: try #require(node.daemon).process.pid)
+            cost.withLock { $0 = Cost(bytes: node.relay.record.bytes, processor: processor) }
             try await pod.remove()
         }
-        return bytes.withLock { $0 }
+        return cost.withLock { $0 }
+    }
+
+    /// Returns the processor time that a process has used, in units of 10 ms.
+    private static func processorTime(of process: pid_t) throws -> Duration {
+        let text = String(decoding: try Sys.readFile("/proc/\(process)/stat", limit: 4096), as: UTF8.self)
+        // The times in user and kernel mode, in hundredths of a second (proc_pid_stat(5)). The name may have spaces.
+        let fields = text.split(separator: ")").last?.split(separator: " ").dropFirst(11).prefix(2) ?? []
+        return .milliseconds(10 * fields.compactMap { Int($0) }.reduce(0, +))
     }
 
     @Test("profile record writes a profile and leaves no pod")

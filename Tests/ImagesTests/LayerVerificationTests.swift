@@ -366,7 +366,9 @@ import Testing
         return content.withLock { $0 }
     }
 
-    @Test("decoded bytes are not read again", arguments: ["gzip", "members", "frames", "raw", "copy"], [0, 20])
+    @Test(
+        "decoded bytes are not read again",
+        arguments: [("gzip", 0), ("gzip", 20), ("members", 0), ("frames", 0), ("raw", 20), ("copy", 0)])
     func readsDecodedBytesOnce(kind: String, packed: Int) async throws {
         let archive = Self.largeArchive
         var blob: [UInt8]

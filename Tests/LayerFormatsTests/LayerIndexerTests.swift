@@ -49,10 +49,10 @@ import Testing
         }
     }
 
-    @Test(arguments: ["gzip", "members", "frames", "raw"], [1 << 20, 9999])
-    func everyFileIsReadThroughTheIndex(kind: String, piece: Int) throws {
+    @Test(arguments: ["gzip", "members", "frames", "raw"])
+    func everyFileIsReadThroughTheIndex(kind: String) throws {
         let blob = Self.blob(kind)
-        let indexed = try Self.index(blob, piece: piece)
+        let indexed = try Self.index(blob, piece: 1 << 20)
         #expect(indexed.diffID == Digest.of(Self.archive))
         #expect(indexed.windows.isEmpty == (kind != "gzip"))
         let layer = try OpenedLayer(indexed.index, of: blob, windows: indexed.windows)
