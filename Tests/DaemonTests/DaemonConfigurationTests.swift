@@ -39,6 +39,8 @@ struct DaemonConfigurationTests {
                 evict_disk_percent = 70
                 full_disk_percent = 85
                 memory = 16
+                [containerd]
+                root = "/mnt/containerd"
                 [registry]
                 connections = 4
                 background_requests = 2
@@ -76,6 +78,7 @@ struct DaemonConfigurationTests {
         #expect(configuration.prepareTimeout == 5)
         #expect(configuration.openingMemory == 512)
         #expect(configuration.openFiles == 100)
+        #expect(configuration.containerdRoot == "/mnt/containerd")
         #expect(configuration.adminAddress == nil)
     }
 

@@ -111,6 +111,32 @@ extension PrivilegedEndToEndTests {
         }
     }
 
+    @Test("kubelet sees the data directory as the file system of images, and the sizes of the images")
+    func reportsImageFileSystem() async throws {
+        try await shared.withNode("fs", snapshotter: .rivulet(options: "")) { node in
+            let daemon = try #require(node.daemon as? RivuletDaemon)
+            // containerd made its root after the daemon's start.
+            try await daemon.restart(killing: false)
+            try await node.waitForSnapshotter()
+            let pod = try await Pod(
+                .init(
+                    name: "fs", image: shared.images.main,
+                    command: ["/bin/busybox", "sh", "-c", "echo ready; exec busybox sleep 1000"]),
+                in: shared.lab, client: node.client)
+            _ = try await pod.waitForLine("ready", seconds: 60)
+            // containerd collects the sizes every ten seconds.
+            let isReported = await eventually(within: .seconds(30)) {
+                let usage = try? await node.client.imageFileSystem()
+                return (usage?.usedBytes ?? 0) > UInt64(TestImages.bulkFileSize)
+            }
+            #expect(isReported)
+            let path = try #require(try await node.client.imageFileSystem()).path
+            let (reported, own) = (try Sys.stat(path), try Sys.stat(daemon.root))
+            #expect((reported.device, reported.inode) == (own.device, own.inode), "\(path)")
+            try await pod.remove()
+        }
+    }
+
     /// Returns the bytes that the daemon's layers and merged trees occupy.
     private static func diskUsage(of daemon: RivuletDaemon, in lab: Lab) async throws -> UInt64 {
         // Files may disappear meanwhile, which du reports.

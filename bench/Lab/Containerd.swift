@@ -15,6 +15,9 @@ public final class Containerd: Sendable {
     /// Returns the path of the socket of an instance in `<lab>/<name>`, which need not exist yet.
     public static func socket(in lab: Lab, name: String) -> String { "\(lab.directory)/\(name)/containerd.sock" }
 
+    /// Returns the root of the instance that is or will be in `<lab>/<name>`.
+    public static func root(in lab: Lab, name: String) -> String { "\(lab.directory)/\(name)/root" }
+
     /// Starts an instance in `<lab>/<name>`.
     /// - Parameters:
     ///   - snapshotter: the snapshotter that CRI uses: `overlayfs`, or a name in `plugins`.
@@ -28,11 +31,11 @@ public final class Containerd: Sendable {
         let base = "\(lab.directory)/\(name)"
         self.lab = lab
         self.snapshotter = snapshotter
-        root = "\(base)/root"
+        root = Self.root(in: lab, name: name)
         socket = Self.socket(in: lab, name: name)
         var text = """
             version = 2
-            root = "\(base)/root"
+            root = "\(root)"
             state = "\(base)/state"
             disabled_plugins = ["io.containerd.internal.v1.tracing", "io.containerd.tracing.processor.v1.otlp",
               "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",

@@ -43,8 +43,9 @@ public final class Node: Sendable {
             case .rivulet(let options, let readsContainerd, let program):
                 daemon = try await RivuletDaemon(
                     in: lab, directory: "\(name)/r",
-                    containerd: readsContainerd ? Containerd.socket(in: lab, name: "\(name)/c") : nil, hosts: hosts,
-                    options: options, program: program, teardown: teardown)
+                    containerd: readsContainerd ? Containerd.socket(in: lab, name: "\(name)/c") : nil,
+                    containerdRoot: Containerd.root(in: lab, name: "\(name)/c"), hosts: hosts, options: options,
+                    program: program, teardown: teardown)
             case .stargz(let program):
                 daemon = try await StargzDaemon(
                     program: program, in: lab, directory: "\(name)/s", hosts: hosts, teardown: teardown)

@@ -27,12 +27,13 @@ public final class RivuletDaemon: SnapshotterDaemon {
     /// Starts a daemon in `<lab>/<directory>`.
     /// - Parameters:
     ///   - containerd: the socket of the daemon's containerd; `nil` if the daemon must not use it.
+    ///   - containerdRoot: the root of the daemon's containerd; `nil` if the daemon must not use it.
     ///   - hosts: a directory of `hosts.toml` files.
     ///   - options: additional lines of the configuration file, which must be whole tables.
     ///   - program: the program of this package to start.
     public init(
-        in lab: Lab, directory: String = "rivulet", containerd: String?, hosts: String, options: String = "",
-        program: String = "rivuletd", teardown: Teardown? = nil
+        in lab: Lab, directory: String = "rivulet", containerd: String?, containerdRoot: String? = nil, hosts: String,
+        options: String = "", program: String = "rivuletd", teardown: Teardown? = nil
     ) async throws(LabError) {
         let base = "\(lab.directory)/\(directory)"
         self.lab = lab
@@ -50,6 +51,7 @@ public final class RivuletDaemon: SnapshotterDaemon {
             level = "info"
             [containerd]
             address = "\(containerd ?? "")"
+            root = "\(containerdRoot ?? "")"
             [registry]
             config_path = "\(hosts)"
             [admin]

@@ -53,6 +53,10 @@ struct Daemon: Sendable {
             ProfileReporter(service: $0, tokenFile: configuration.conversionToken, logger: logger)
         }
         if let reporter { options.profiles.report = { reporter.report($0) } }
+        if let containerd = configuration.containerdRoot {
+            ImageFileSystem.link(
+                to: configuration.root, in: containerd, snapshotter: configuration.snapshotterName, logger: logger)
+        }
         let store = try openStore(descriptorLimit: descriptorLimit ?? 1024, logger)
         let state = try openState()
         let registry = makeRegistry(logger)

@@ -28,8 +28,8 @@ extension ChunkTable {
 
     /// Returns the number of a chunk that is marked as zeros but has the digest of other bytes; `nil` if there is none.
     ///
-    /// Nobody fetches a chunk of zeros, so nothing else compares it with its digest. The function hashes as many zeros
-    /// as the longest of these chunks has, not more.
+    /// Nobody fetches a chunk of zeros, so nothing else compares it with its digest. The function hashes only as many
+    /// zeros as the longest chunk of zeros has, however many such chunks there are.
     public func falseZeros() -> Int? {
         var zeros: [(length: UInt64, chunk: Int, digest: Digest)] = []
         for number in 0..<chunkCount {

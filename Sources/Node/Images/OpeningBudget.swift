@@ -85,7 +85,8 @@ package struct OpeningMemoryLines {
 }
 
 /// The memory for everything on the node that is being opened: tables of contents, artifact indexes, and trees under
-/// construction. Work reserves an estimate before it begins, and waits in order of arrival while the memory is used up.
+/// construction. Work reserves an estimate before it begins. If there is not enough memory, the work waits in the line
+/// of its purpose (``OpeningMemoryLines``), in order of arrival.
 final class OpeningBudget: Sendable {
     private struct State {
         var lines: OpeningMemoryLines

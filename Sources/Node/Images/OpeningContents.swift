@@ -49,8 +49,8 @@ struct OpeningContents: Sendable {
 
     /// Returns the opened image with these outcomes of its layers.
     ///
-    /// Declines the layers from which on the image could not be merged within `memory` bytes. A chain is merged after
-    /// the pull, when containerd no longer downloads a layer instead.
+    /// Declines each layer whose merge with all layers below it would need more than `memory` bytes. This must be
+    /// decided now: the chain is merged after the pull, when containerd can no longer download a layer instead.
     func image(_ outcomes: [ImageOpening.LayerOutcome], memory: UInt64) -> OpenedImage {
         var needed: UInt64 = 0
         return OpenedImage(

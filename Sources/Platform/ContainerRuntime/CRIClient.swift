@@ -90,6 +90,15 @@ public final class CRIClient: Sendable {
         }
     }
 
+    /// Returns the path of the file system of images and the bytes that images use, as the runtime reports them to
+    /// kubelet for its default snapshotter; `nil` if it reports none.
+    public func imageFileSystem() async throws(ContainerRuntimeError) -> (path: String, usedBytes: UInt64)? {
+        try await call("ImageFsInfo") { options in
+            let usages = try await self.images.imageFsInfo(.init(), options: options).imageFilesystems
+            return usages.first.map { ($0.fsID.mountpoint, $0.usedBytes.value) }
+        }
+    }
+
     // MARK: - Pods
 
     /// Returns true if the runtime reports that it is ready.

@@ -26,6 +26,9 @@ public struct DaemonConfiguration: Sendable {
     /// The path of containerd's own socket, through which the daemon reads the manifests and configurations of images.
     /// If the path is `nil`, the daemon reads them from the registry.
     public var containerdAddress: String? = "/run/containerd/containerd.sock"
+    /// containerd's `root`, in which old versions look for the file system of images (`ImageFileSystem`); `nil` for
+    /// none.
+    public var containerdRoot: String? = "/var/lib/containerd"
     /// The snapshotter's name in containerd's configuration, `[proxy_plugins.<name>]`. containerd's content store names
     /// the images that claim a chain by it.
     public var snapshotterName = "rivulet"
@@ -83,6 +86,8 @@ public struct DaemonConfiguration: Sendable {
         address = try reader.path("address", default: address)
         let containerd = try reader.string("containerd.address", default: containerdAddress ?? "")
         containerdAddress = containerd.isEmpty ? nil : containerd
+        let containerdRoot = try reader.string("containerd.root", default: self.containerdRoot ?? "")
+        self.containerdRoot = containerdRoot.isEmpty ? nil : containerdRoot
         snapshotterName = try reader.string("containerd.snapshotter", default: snapshotterName)
         logLevel = try reader.choice("log.level", default: logLevel)
         registryConfigPath = try reader.string("registry.config_path", default: registryConfigPath)

@@ -52,9 +52,11 @@ struct FileCuts {
         files.sort { ($0.size, $0.chunks.lowerBound) < ($1.size, $1.chunks.lowerBound) }
     }
 
-    /// Returns the chunks of one file for each way in which files of this size are cut; empty if no file has this size.
+    /// Returns one example of each known way to cut files of this size: the chunks of a file in the index that is cut
+    /// in this way. The result is empty if the index has no file of this size and `first` is `nil`.
     ///
-    /// - Parameter first: the chunks of the file that the path names; they come first in the result.
+    /// - Parameter first: the chunks of the index's file at the path of the archive's entry; `nil` if there is no such
+    ///   file. They come first in the result.
     mutating func cuts(ofSize size: UInt64, first: Range<Int>?) -> [Range<Int>] {
         let others = cuts(ofSize: size)
         guard let first else { return others }

@@ -254,13 +254,13 @@ struct BlobAttempt {
             reader: reader, range: ByteRange(offset: range.offset, end: end), size: total, host: host.base)
     }
 
-    /// Returns the explicit range (first and last byte) of the blob's last `count` bytes. The method requests the
-    /// blob's size from the host if the size is unknown.
+    /// Returns the explicit range (first and last byte) of the blob's last `count` bytes. Requests the blob's size from
+    /// the host if neither a response nor an earlier source has stated the size.
     ///
     /// - Parameters:
     ///   - given: the blob's size from a response; `nil` if the response did not state it.
-    ///   - wasRefused: true if the host has just refused or ignored a suffix range. If the blob's size was unknown, the
-    ///     method then records that the host does not support suffixes.
+    ///   - wasRefused: true if the host has just refused or ignored a suffix range. If ``knownSize`` is also `nil`, the
+    ///     method records that the host does not support suffix ranges.
     /// - Throws: `rangeNotSatisfiable` if `count` is 0 or the blob is empty.
     private mutating func explicit(
         suffix count: UInt64, size given: UInt64?, wasRefused: Bool = true
