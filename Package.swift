@@ -20,6 +20,7 @@ let metricsCore = Target.Dependency.product(name: "CoreMetrics", package: "swift
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
@@ -85,7 +86,9 @@ let upperHalf: [Target] =
             name: "ContainerdAPI", dependencies: [grpc, grpcProtobuf, protobuf], path: "Sources/Platform/ContainerdAPI",
             exclude: ["Protos", "generate"])
     ]
-    + module("Platform", "ContainerRuntime", ["Base", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf])
+    + module(
+        "Platform", "ContainerRuntime", ["Base", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf, nio],
+        tests: [nioEmbedded])
     + module(
         "Transfer", "Registry", ["Base", "Concurrency", httpClient, nio, nioPosix, nioHTTP1, nioSSL, logging, toml],
         tests: ["TestSupport", "TestRegistry", "Lab", "Linux"])
@@ -120,9 +123,9 @@ let upperHalf: [Target] =
     + module(
         "Node", "Snapshotter",
         [
-            "Base", "Concurrency", "Linux", "ContentStore", "NodeDatabase", "Images", "ContainerdAPI", grpc,
-            grpcTransport, grpcProtobuf, protobuf,
-            logging, metrics, lifecycle, nio, nioPosix, system,
+            "Base", "Concurrency", "Linux", "ContentStore", "NodeDatabase", "Images", "ContainerdAPI",
+            "ContainerRuntime",
+            grpc, grpcTransport, grpcProtobuf, protobuf, logging, metrics, lifecycle, nio, nioPosix, system,
         ], tests: ["Registry", "TestSupport", sqlite])
     + module(
         "Apps", "Daemon",

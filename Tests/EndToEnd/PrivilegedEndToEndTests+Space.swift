@@ -69,16 +69,13 @@ extension PrivilegedEndToEndTests {
                 return highest
             }
             var pods: [Pod] = []
-            var clients: [CRIClient] = []
             for (number, image) in images.enumerated() {
-                // A connection ends after some hundred calls in a few seconds (``CRIClient``).
-                if number % 10 == 0 { clients.append(try node.containerd.connect()) }
                 pods.append(
                     try await Pod(
                         .init(
                             name: "space-\(number)", image: image.reference,
                             command: ["/bin/busybox", "sh", "-c", "busybox sha256sum /data/*; exec busybox sleep 1000"]),
-                        in: shared.lab, client: try #require(clients.last)))
+                        in: shared.lab, client: node.client))
             }
             for (pod, image) in zip(pods, images) {
                 _ = try await pod.waitForLine(try #require(image.lines.last), seconds: 60)
@@ -87,8 +84,8 @@ extension PrivilegedEndToEndTests {
             // Nearly everything was evicted meanwhile, and is fetched again.
             for round in 0..<2 {
                 try await blocking { try PageCache.drop() }
-                for (number, (pod, image)) in zip(pods, images).enumerated() {
-                    let read = try await clients[number / 10].execute(
+                for (pod, image) in zip(pods, images) {
+                    let read = try await node.client.execute(
                         ["/bin/busybox", "sh", "-c", "busybox sha256sum /data/*"], in: pod.containerID)
                     #expect(read.output == image.lines.map { $0 + "\n" }.joined(), "round \(round): \(read)")
                 }
@@ -107,7 +104,6 @@ extension PrivilegedEndToEndTests {
                 print("  \(name) \(Int(value))")
             }
             for pod in pods { try await pod.remove() }
-            for client in clients { await client.close() }
         }
     }
 

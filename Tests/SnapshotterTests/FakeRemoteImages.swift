@@ -17,6 +17,8 @@ final class FakeRemoteImages: RemoteImages {
         var requests: [RemoteLayerRequest] = []
         var arrivals: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
         var unusable: Set<ChainKey> = []
+        /// The number of layers, from the next one on, whose chain is lost as soon as they are prepared.
+        var losses = 0
         var forgotten: [ChainKey] = []
         var isMountable = true
         var cancelled = 0
@@ -53,6 +55,8 @@ final class FakeRemoteImages: RemoteImages {
     }
 
     func lose(_ chain: ChainKey) { state.withLock { _ = $0.unusable.insert(chain) } }
+    /// Loses the chains of the next `count` layers as soon as they are prepared.
+    func loseNext(_ count: Int) { state.withLock { $0.losses = count } }
     /// Admits no container from now on.
     func reject(_ reason: FallbackReason.Code) { state.withLock { $0.rejection = FallbackReason(reason, "rejected") } }
     var admissions: [AdmissionRequest] { state.withLock { $0.admissions } }
@@ -112,6 +116,10 @@ final class FakeRemoteImages: RemoteImages {
             let layer = Layer.key(request.layerDigest)
             let chain = ChainKey(parent: request.parent, layer: layer)
             state.unusable.remove(chain)
+            if state.losses > 0 {
+                state.losses -= 1
+                state.unusable.insert(chain)
+            }
             return .ready(RemoteIdentity(chain: chain, layer: layer), size: 4321, inodes: 12)
         }
     }

@@ -57,6 +57,17 @@ struct RemoteTests {
         }
     }
 
+    @Test(
+        "a layer whose chain Cleanup deletes before it is recorded is prepared again",
+        arguments: [(4, true), (5, false)])
+    func preparesAgain(losses: Int, isStreamed: Bool) async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            snapshotter.remote.loseNext(losses)
+            #expect(try await (snapshotter.unpack(bottom) == nil) == isStreamed)
+            #expect(snapshotter.remote.requests.count == 5)
+        }
+    }
+
     @Test func aContainerStandsOnOneLowerDirectory() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
             try await snapshotter.remoteChain([bottom, top])

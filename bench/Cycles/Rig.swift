@@ -116,18 +116,9 @@ final class Rig: Sendable {
 
     private func runPod(_ image: CycleImage) async throws {
         let name = lab.nextPodName()
-        // A connection ends after some hundred calls in a few seconds (`CRIClient`), and not all calls for a pod can be
-        // repeated.
-        let runtime = try client.containerd.connect()
-        do {
-            let pod = try await Pod(
-                .init(name: name, image: image.reference, command: ["/bin/pause"]), in: lab, client: runtime)
-            try await pod.remove()
-        } catch {
-            await runtime.close()
-            throw error
-        }
-        await runtime.close()
+        let pod = try await Pod(
+            .init(name: name, image: image.reference, command: ["/bin/pause"]), in: lab, client: client.runtime)
+        try await pod.remove()
         try? removeTree("\(lab.directory)/pods/\(name)")
     }
 

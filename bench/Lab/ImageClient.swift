@@ -15,30 +15,17 @@ public final class ImageClient: Sendable {
 
     /// Pulls the image `reference`.
     public func pull(_ reference: String) async throws {
-        _ = try await repeated { try await runtime.pull(reference, seconds: 60) }
+        _ = try await runtime.pull(reference, seconds: 60)
     }
 
     /// Returns the chain ID of a pulled image; `nil` if containerd does not have the image.
     public func chain(of reference: String) async throws -> Digest? {
-        try await repeated { try await runtime.chainID(ofImage: reference) }
+        try await runtime.chainID(ofImage: reference)
     }
 
     /// Removes an image, and waits until containerd has removed its content and snapshots.
     public func remove(_ reference: String) async throws {
-        try await repeated { try await runtime.removeImage(reference) }
-    }
-
-    /// Repeats a call if the connection closes: see `CRIClient`.
-    private func repeated<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
-        var tries = 0
-        while true {
-            do {
-                return try await body()
-            } catch let error as ContainerRuntimeError where error.code == .unreachable && tries < 20 {
-                tries += 1
-                try await Task.sleep(for: .milliseconds(50))
-            }
-        }
+        try await runtime.removeImage(reference)
     }
 
     public func close() async {

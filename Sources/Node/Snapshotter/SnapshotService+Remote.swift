@@ -84,7 +84,19 @@ extension SnapshotService {
         return await self.remote.isUsable(remote.chain)
     }
 
+    /// The maximum number of attempts to record a layer whose chain Cleanup deletes before the snapshot stands on it.
+    private static let recordingAttempts = 5
+
     private func prepareAndRecord(_ request: RemoteLayerRequest, parent: String) async -> Preparation {
+        for _ in 1..<Self.recordingAttempts {
+            if let preparation = await tryToRecord(request, parent: parent) { return preparation }
+        }
+        return await tryToRecord(request, parent: parent)
+            ?? .declined(FallbackReason(.storage, "the chain was deleted meanwhile"))
+    }
+
+    /// Prepares a layer and records its snapshot. Returns `nil` if Cleanup deleted the chain meanwhile.
+    private func tryToRecord(_ request: RemoteLayerRequest, parent: String) async -> Preparation? {
         switch await remote.prepareLayer(request) {
         case .declined(let reason): return .declined(reason)
         case .ready(let identity, let size, let inodes):
@@ -94,12 +106,9 @@ extension SnapshotService {
                         identity, parent: parent, labels: SnapshotLabels.stored(request.labels),
                         usage: SnapshotUsage(size: Int64(clamping: size), inodes: Int64(clamping: inodes)))
                 }
-                // Cleanup may have deleted the chain before the snapshot stood on it.
-                guard await isUsable(record) else {
-                    try await discard(record)
-                    return .declined(FallbackReason(.storage, "the chain was deleted meanwhile"))
-                }
-                return .recorded
+                if await isUsable(record) { return .recorded }
+                try await discard(record)
+                return nil
             } catch {
                 logger.error(
                     "failed to record a remote layer",

@@ -1,4 +1,5 @@
 public import Base
+import ContainerRuntime
 import GRPCCore
 import GRPCNIOTransportHTTP2
 import Glibc
@@ -80,6 +81,7 @@ public final class SnapshotterServer: Service {
             config: .defaults {
                 $0.rpc.maxRequestPayloadSize = Self.largestMessage
                 $0.http2.maxConcurrentStreams = 1000
+                $0.channelDebuggingCallbacks = .containerRuntime
             })
         let server = GRPCServer(transport: transport, services: [service])
         let serving = Task { try await server.serve() }

@@ -150,7 +150,7 @@ public final class CRIClient: Sendable {
 
     /// Returns the status of a container.
     public func status(ofContainer id: String) async throws(ContainerRuntimeError) -> Runtime_V1_ContainerStatus {
-        try await repeatedCall("ContainerStatus \(id)") { options in
+        try await call("ContainerStatus \(id)") { options in
             try await self.runtime.containerStatus(.with { $0.containerID = id }, options: options).status
         }
     }
@@ -178,32 +178,11 @@ public final class CRIClient: Sendable {
 
     /// Stops and removes a sandbox with all its containers. A missing sandbox is not an error.
     public func removeSandbox(_ id: String) async throws(ContainerRuntimeError) {
-        try await repeatedCall("StopPodSandbox \(id)") { options in
+        try await call("StopPodSandbox \(id)") { options in
             _ = try await self.runtime.stopPodSandbox(.with { $0.podSandboxID = id }, options: options)
         }
-        try await repeatedCall("RemovePodSandbox \(id)") { options in
+        try await call("RemovePodSandbox \(id)") { options in
             _ = try await self.runtime.removePodSandbox(.with { $0.podSandboxID = id }, options: options)
-        }
-    }
-
-    /// Makes an idempotent call, and repeats the call up to 19 times while the runtime cannot be reached.
-    ///
-    /// After some hundred calls in a few seconds, the connection to containerd 1.6 closes, although containerd keeps
-    /// running. The likely cause has two parts. Go's gRPC servers reset a call's stream if they answer before the
-    /// client has ended the request. And swift-nio-http2 (1.46) closes a connection after 200 stream resets within ten
-    /// seconds.
-    private func repeatedCall<Result: Sendable>(
-        _ what: String, _ body: (CallOptions) async throws -> Result
-    ) async throws(ContainerRuntimeError) -> Result {
-        var tries = 0
-        while true {
-            do throws(ContainerRuntimeError) {
-                return try await call(what, body)
-            } catch {
-                tries += 1
-                guard tries < 20, error.code == .unreachable else { throw error }
-                try? await Task.sleep(for: .milliseconds(50))
-            }
         }
     }
 
