@@ -37,6 +37,7 @@ struct ImageDocuments: Sendable {
                 "manifest \(manifest.digest) has \(manifest.layers.count) layers, at most \(Self.maximumLayers) are streamed"
             )
         }
+        let chainIDs = try await chainIDs(of: manifest, from: reference.repository, in: request.namespace)
         if manifest.layers.contains(where: { $0.digest == request.layerDigest }) {
             let layers = manifest.layers.map { layer in
                 LayerDescription(
@@ -44,7 +45,7 @@ struct ImageDocuments: Sendable {
             }
             return ImageOpening.ImageDescription(
                 layers: layers, configuration: manifest.config, manifest: manifest.digest,
-                isFromContainerd: found.isFromContainerd)
+                isFromContainerd: found.isFromContainerd, chainIDs: chainIDs)
         }
         guard request.manifestDigest == nil else {
             throw FallbackReason(.imageMismatch, "manifest \(manifest.digest) has no layer \(request.layerDigest)")
@@ -52,6 +53,39 @@ struct ImageDocuments: Sendable {
         // The tag has moved since the client resolved it. The labels describe only this one layer.
         return ImageOpening.ImageDescription(
             layers: [request.layer], configuration: nil, manifest: nil, isFromContainerd: false)
+    }
+
+    /// Returns the chain IDs of an image's layers, bottom first, after checking with containerd that it has pulled the
+    /// image from `repository`.
+    ///
+    /// The author of an image can set the labels that name another image, unless containerd sets them itself. Its
+    /// layers must not be read with the rights of the other one's repository. Returns `nil` if the socket of containerd
+    /// is not configured, so that nobody can check that.
+    private func chainIDs(
+        of manifest: Manifest, from repository: Repository, in namespace: String?
+    ) async throws(FallbackReason) -> [Digest]? {
+        guard let containerd, let namespace else { return nil }
+        let found: (repositories: Set<Repository>, configuration: ImageConfiguration?)
+        do throws(ContainerRuntimeError) {
+            found = try await containerd.connected(namespace: namespace) { [pulledDocuments] session in
+                let repositories = try await session.info(manifest.digest)?.repositories ?? []
+                guard repositories.contains(repository) else { return (repositories, nil) }
+                let configuration = try await pulledDocuments.configuration(manifest.config.digest) {
+                    () async throws(ContainerRuntimeError) in
+                    try await session.blob(manifest.config.digest, maximumSize: RegistryClient.maximumConfigSize)
+                }
+                return (repositories, configuration)
+            }
+        } catch {
+            throw FallbackReason(.busy, "containerd does not tell where manifest \(manifest.digest) is from: \(error)")
+        }
+        guard found.repositories.contains(repository) else {
+            throw FallbackReason(
+                .imageMismatch, "containerd has not pulled manifest \(manifest.digest) from \(repository)")
+        }
+        return found.configuration?.diffIDs.reduce(into: []) {
+            $0.append(ImageConfiguration.chainID(of: $1, on: $0.last))
+        } ?? []
     }
 
     private func manifest(

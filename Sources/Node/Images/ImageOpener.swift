@@ -213,7 +213,7 @@ struct ImageOpener: Sendable {
     }
 
     private func finish(_ result: Result<[ImageOpening.LayerOutcome], FallbackReason>, _ run: Run) {
-        let image = result.map { run.contents.image($0, memory: parts.layers.bounds.memory.total) }
+        let image = result.map { run.contents.image($0, run.image?.chainIDs, memory: parts.layers.bounds.memory.total) }
         if case .success(let image) = image {
             logger.info(
                 "image opened",

@@ -39,14 +39,19 @@ extension ImageOpening {
         /// The manifest's digest; `nil` if only the labels of one layer are known about the image.
         package let manifest: Digest?
         package let isFromContainerd: Bool
+        /// The chain IDs of the layers, from the bottom, as the image's configuration states them; `nil` if nobody has
+        /// checked that containerd pulls this image.
+        package let chainIDs: [Digest]?
 
         package init(
-            layers: [LayerDescription], configuration: Descriptor?, manifest: Digest?, isFromContainerd: Bool
+            layers: [LayerDescription], configuration: Descriptor?, manifest: Digest?, isFromContainerd: Bool,
+            chainIDs: [Digest]? = nil
         ) {
             self.layers = layers
             self.configuration = configuration
             self.manifest = manifest
             self.isFromContainerd = isFromContainerd
+            self.chainIDs = chainIDs
         }
 
         /// Returns the lowest layer whose blob has this digest; `nil` if there is none.

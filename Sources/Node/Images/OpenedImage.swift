@@ -16,6 +16,8 @@ struct OpenedImage: Sendable {
     /// All layers above a declined layer are declined, too. containerd downloads everything above a layer that it
     /// unpacks. Streaming those layers would fetch them twice.
     let layers: [Layer]
+    /// The chain IDs that the image's configuration gives its layers, from the bottom; `nil` if they are unknown.
+    let chainIDs: [Digest]?
     /// The container's command, from the image's configuration. The value is `nil` if the command is unknown or not
     /// needed for a prediction.
     let start: OneShot<ContainerStart?>
@@ -23,6 +25,15 @@ struct OpenedImage: Sendable {
     /// The number of layers that are streamed.
     var streamedCount: Int {
         layers.count { if case .success = $0.content { true } else { false } }
+    }
+
+    /// Throws ``FallbackReason/Code/imageMismatch`` if the image is known to have no layer `digest` whose chain ID is
+    /// `chainID`: another image's author has named this one.
+    func check(_ digest: Digest, _ chainID: Digest) throws(FallbackReason) {
+        guard let chainIDs, !zip(layers, chainIDs).contains(where: { $0.digest == digest && $1 == chainID }) else {
+            return
+        }
+        throw FallbackReason(.imageMismatch, "the image has no layer \(digest) with the chain ID \(chainID)")
     }
 
     /// Returns the layer with `digest`, and true if it is the top layer.

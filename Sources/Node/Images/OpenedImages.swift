@@ -13,6 +13,8 @@ struct OpenedImages: Sendable {
     struct Key: Hashable, Sendable {
         let reference: ImageReference
         let manifest: Digest?
+        /// The namespace in which containerd pulls the image; `nil` if it is unknown.
+        let namespace: String?
         /// The digest of the requested layer, if the request names no manifest; `nil` otherwise. Without a manifest,
         /// the labels may describe only this layer.
         let layer: Digest?
@@ -20,6 +22,7 @@ struct OpenedImages: Sendable {
         init(_ reference: ImageReference, _ request: RemoteLayerRequest) {
             self.reference = reference
             manifest = request.manifestDigest
+            namespace = request.namespace
             layer = request.manifestDigest == nil ? request.layerDigest : nil
         }
     }

@@ -51,7 +51,11 @@ struct OpeningContents: Sendable {
     ///
     /// Declines each layer whose merge with all layers below it would need more than `memory` bytes. This must be
     /// decided now: the chain is merged after the pull, when containerd can no longer download a layer instead.
-    func image(_ outcomes: [ImageOpening.LayerOutcome], memory: UInt64) -> OpenedImage {
+    ///
+    /// - Parameter chainIDs: the chain IDs of the layers; `nil` if they are unknown.
+    func image(
+        _ outcomes: [ImageOpening.LayerOutcome], _ chainIDs: [Digest]?, memory: UInt64
+    ) -> OpenedImage {
         var needed: UInt64 = 0
         return OpenedImage(
             layers: outcomes.map { outcome in
@@ -74,7 +78,7 @@ struct OpeningContents: Sendable {
                 case .declined(let digest, let reason):
                     return OpenedImage.Layer(digest: digest, content: .failure(reason))
                 }
-            }, start: announcement)
+            }, chainIDs: chainIDs, start: announcement)
     }
 
     /// Returns the plan's `source` of a layer, together with the data that opening the layer needs.

@@ -75,6 +75,7 @@ public final class StreamedImages: RemoteImages {
             throw FallbackReason(.untrusted, "registry \(reference.repository.host) is not in trust.registries")
         }
         let image = try await image(reference, request)
+        try image.check(request.layerDigest, request.chainID)
         let (content, isTop) = try image.layer(request.layerDigest)
         if isCandidate { held.hold(ChainKey(parent: request.parent, layer: content.key)) }
         let chain = try await register.record(

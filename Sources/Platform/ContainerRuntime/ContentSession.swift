@@ -77,7 +77,15 @@ public struct ContentSession: Sendable {
     public func blobs(
         withAnyLabel labels: [String], value: String, limit: Int
     ) async throws(ContainerRuntimeError) -> [Blob] {
-        let filters = labels.map { #"labels."\#($0)"==\#(value)"# }
+        try await blobs(labels.map { #"labels."\#($0)"==\#(value)"# }, limit: limit)
+    }
+
+    /// Returns a blob with its labels; `nil` if containerd does not have it.
+    public func info(_ digest: Digest) async throws(ContainerRuntimeError) -> Blob? {
+        try await blobs(["digest==\(digest)"], limit: 1).first
+    }
+
+    private func blobs(_ filters: [String], limit: Int) async throws(ContainerRuntimeError) -> [Blob] {
         let filter = filters.first ?? ""
         do {
             return try await client.list(.with { $0.filters = filters }, metadata: metadata, options: options) {
