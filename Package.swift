@@ -268,7 +268,10 @@ let testOnly: [Target] = [
         path: "Tests/LabTests", swiftSettings: settings),
     .testTarget(
         name: "EndToEnd",
-        dependencies: ["Lab", "Base", "Linux", "ContainerdAPI", "ContainerRuntime", "TestSupport"],
+        dependencies: [
+            "Lab", "Base", "Linux", "ContainerdAPI", "ContainerRuntime", "Artifacts", "LayerFormats", "LayerIndex",
+            "Registry", "TestSupport",
+        ],
         path: "Tests/EndToEnd",
         swiftSettings: settings),
 ]
