@@ -49,7 +49,7 @@ struct AttackedNode: Sendable {
         let problems: [String]
     }
 
-    /// What the daemon said before its restart.
+    /// The daemon's log and failures before its restart.
     private struct History: Sendable {
         var log = ""
         var wrongContent = 0.0

@@ -23,8 +23,8 @@ import UnixSignals
 struct Daemon: Sendable {
     /// The time limit for a graceful stop. After that, the remaining work is canceled.
     private static let shutdownBound = Duration.seconds(20)
-    /// The number of threads for blocking work of the control path that is not building or merging, such as SQLite and
-    /// mounts. Each thread mostly waits for the disk.
+    /// The number of threads for blocking work such as SQLite and mounts, beside those for building layer indexes and
+    /// merging trees. Each of these threads mostly waits for the disk.
     private static let otherWorkerThreads = 4
 
     let configuration: DaemonConfiguration

@@ -21,7 +21,7 @@ final class HeldChains: Sendable {
         self.clock = clock
     }
 
-    /// Keeps `chain` from now on for a while.
+    /// Keeps `chain` for ``time`` from now, even if no snapshot uses it.
     func hold(_ chain: ChainKey) {
         let end = clock.now.advanced(by: Self.time)
         chains.withLock { $0[chain] = Expiring((), until: end) }

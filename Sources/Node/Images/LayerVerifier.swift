@@ -28,7 +28,7 @@ final class LayerVerifier: Sendable {
     /// The time for which a registry may be slower than ``minimumRate``, for urgent layers and for others.
     private static let grace = (urgent: Duration.seconds(10), background: Duration.seconds(60))
     /// The time after which an urgent turn ends if another urgent layer waits. The attempt is then repeated. The time
-    /// doubles with each attempt.
+    /// doubles with each attempt, five times at most.
     private static let share = Duration.seconds(20)
     /// The time between looks at the pace of an attempt.
     private static let watchInterval = Duration.seconds(2)

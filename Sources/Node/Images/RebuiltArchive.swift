@@ -84,14 +84,12 @@ struct RebuiltArchive: Sendable {
         fetchedBytes += range.count
     }
 
-    /// Returns for each extent whether the rebuild must read it from the blob. The rebuild must read these extents:
+    /// Returns for each extent whether the rebuild must read it from the blob. The rebuild must read:
     ///
     /// - each extent whose gaps (the decoded bytes outside all chunks) are not in the log;
-    /// - each extent with codec `deflate` that is followed by bytes of the blob that belong to no extent.
-    ///
-    /// Decoding cannot begin at such an extent if the store lacks the extent's restart window, the data that a decoder
-    /// needs to begin there. The rebuild then also reads the preceding extents, back to one at which decoding can
-    /// begin.
+    /// - each extent with codec `deflate` that is followed by bytes of the blob that belong to no extent;
+    /// - the extents before one of these, if decoding cannot begin at it because the store lacks its restart window
+    ///   (the data that a decoder needs to begin there): back to an extent at which decoding can begin.
     private static func fetched(_ content: StoredLayer, _ records: [Int: TarSplitLog.Record]) -> [Bool] {
         let table = content.chunks
         var isFetched = (0..<table.extentCount).map { number in

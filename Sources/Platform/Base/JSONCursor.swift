@@ -204,7 +204,8 @@ public struct JSONCursor {
 
     /// Skips a value of any kind and checks its syntax. A value with more than ``nesting`` levels is malformed.
     ///
-    /// - Parameter depth: the number of arrays and objects around the value, within the outermost skipped value.
+    /// - Parameter depth: the number of enclosing arrays and objects that are skipped together with this value. It is 0
+    ///   for the outermost skipped value, and 1 for its direct elements.
     public mutating func skipValue(depth: Int = 0) throws(JSONStop) {
         guard depth < Self.nesting else { throw .malformed("values nested too deeply") }
         switch here.pointee {

@@ -161,8 +161,8 @@ struct PredictorLoop: ~Copyable {
     /// Ends the analyzer after a failure. The container start that the analyzer was working for loses its prediction.
     /// The other starts wait for the next analyzer.
     ///
-    /// If the analyzer could not be started or never became ready, all startup packs and brief starts lose their
-    /// predictions.
+    /// If the analyzer could not be started or never became ready, the predictions for all startup packs and for all
+    /// brief starts are lost too, and only the remaining starts wait.
     ///
     /// - Parameters:
     ///   - reason: the kind of failure; `nil` to derive it from the exit of the process.
