@@ -124,8 +124,8 @@ let upperHalf: [Target] =
         "Node", "Snapshotter",
         [
             "Base", "Concurrency", "Linux", "ContentStore", "NodeDatabase", "Images", "ContainerdAPI",
-            "ContainerRuntime",
-            grpc, grpcTransport, grpcProtobuf, protobuf, logging, metrics, lifecycle, nio, nioPosix, system,
+            "ContainerRuntime", grpc, grpcTransport, grpcProtobuf, protobuf, logging, metrics, lifecycle, nio, nioPosix,
+            system,
         ], tests: ["Registry", "TestSupport", sqlite])
     + module(
         "Apps", "Daemon",
@@ -269,8 +269,8 @@ let testOnly: [Target] = [
     .testTarget(
         name: "EndToEnd",
         dependencies: [
-            "Lab", "Base", "Linux", "ContainerdAPI", "ContainerRuntime", "Artifacts", "LayerFormats", "LayerIndex",
-            "Registry", "TestSupport",
+            "Lab", "Base", "Concurrency", "Linux", "ContainerdAPI", "ContainerRuntime", "Artifacts", "LayerFormats",
+            "LayerIndex", "Registry", "TestSupport",
         ],
         path: "Tests/EndToEnd",
         swiftSettings: settings),

@@ -56,43 +56,44 @@ import Testing
 
     @Test("a content file that was replaced while it was closed is not read")
     func refusesAnotherFile() throws {
-        let sample = try SampleLayer(seed: 520)
-        try withTemporaryDirectory { root in
-            try withStore(root, openFiles: 0) { store in
-                let layer = try store.install(sample.key, index: sample.index)
-                try layer.publish([0], of: sample)
-                store.closeFiles(waitsForDisk: true)
-                let bytes = try Sys.readFile(layer.contentPath, limit: 1 << 30)
-                try Sys.writeFile(layer.contentPath + ".new", bytes, permissions: 0o600)
-                try Sys.rename(layer.contentPath + ".new", to: layer.contentPath, replacing: true)
-                #expect(code { _ = try layer.bytes(ofChunk: 0) } == .damaged)
-            }
+        try Self.withClosedLayer(seed: 520) { layer, _ in
+            let bytes = try Sys.readFile(layer.contentPath, limit: 1 << 30)
+            try Sys.writeFile(layer.contentPath + ".new", bytes, permissions: 0o600)
+            try Sys.rename(layer.contentPath + ".new", to: layer.contentPath, replacing: true)
+            #expect(code { _ = try layer.bytes(ofChunk: 0) } == .damaged)
         }
     }
 
     @Test("a read waits for a free descriptor while the process has too many open files")
     func waitsForDescriptor() async throws {
         await #expect(processExitsWith: .success) {
-            let sample = try SampleLayer(seed: 530)
-            try withTemporaryDirectory { root in
-                try withStore(root, openFiles: 0) { store in
-                    let layer = try store.install(sample.key, index: sample.index)
-                    try layer.publish([0], of: sample)
-                    store.closeFiles(waitsForDisk: true)
-                    var limit = rlimit(rlim_cur: 64, rlim_max: 64)
-                    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-                    var taken: [Int32] = []
-                    while case let next = open("/dev/null", O_RDONLY), next >= 0 { taken.append(next) }
-                    let first = try #require(taken.first)
-                    let closer = try NamedThread(name: "closer") {
-                        usleep(100_000)
-                        close(first)
-                    }
-                    let bytes = try layer.bytes(ofChunk: 0)
-                    closer.join()
-                    for descriptor in taken.dropFirst() { close(descriptor) }
-                    try #require(bytes == sample.bytes(0))
+            try Self.withClosedLayer(seed: 530) { layer, sample in
+                var limit = rlimit(rlim_cur: 64, rlim_max: 64)
+                setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+                var taken: [Int32] = []
+                while case let next = open("/dev/null", O_RDONLY), next >= 0 { taken.append(next) }
+                let first = try #require(taken.first)
+                let closer = try NamedThread(name: "closer") {
+                    usleep(100_000)
+                    close(first)
                 }
+                let bytes = try layer.bytes(ofChunk: 0)
+                closer.join()
+                for descriptor in taken.dropFirst() { close(descriptor) }
+                try #require(bytes == sample.bytes(0))
+            }
+        }
+    }
+
+    /// Runs `body` with a layer whose chunk 0 is present and whose files are closed.
+    private static func withClosedLayer(seed: UInt64, _ body: (StoredLayer, SampleLayer) throws -> Void) throws {
+        let sample = try SampleLayer(seed: seed)
+        try withTemporaryDirectory { root in
+            try withStore(root, openFiles: 0) { store in
+                let layer = try store.install(sample.key, index: sample.index)
+                try layer.publish([0], of: sample)
+                store.closeFiles(waitsForDisk: true)
+                try body(layer, sample)
             }
         }
     }

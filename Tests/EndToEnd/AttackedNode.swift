@@ -1,4 +1,5 @@
 import Base
+import Concurrency
 import ContainerdAPI
 import Lab
 import Linux
@@ -57,27 +58,18 @@ struct AttackedNode: Sendable {
 
     /// Runs `attacks` at the same time, and returns what went wrong. The daemon is restarted once.
     func problems(of attacks: [Attack]) async throws -> [String] {
-        let pulled = try await Self.concurrently(attacks) { try await pull($0) }
+        let pulled = try await attacks.concurrentMap(limit: attacks.count) { try await pull($0) }
         var wrong = pulled.flatMap(\.problems)
-        wrong += try await Self.concurrently(pulled.filter { !$0.attack.isRestarted }) {
+        wrong += try await pulled.filter { !$0.attack.isRestarted }.concurrentMap(limit: attacks.count) {
             try await problems(of: $0, History())
         }.flatMap(\.self)
         let history = try await history()
         try await daemon.restart(killing: false)
         try await node.waitForSnapshotter()
-        wrong += try await Self.concurrently(pulled.filter(\.attack.isRestarted)) {
+        wrong += try await pulled.filter(\.attack.isRestarted).concurrentMap(limit: attacks.count) {
             try await problems(of: $0, history)
         }.flatMap(\.self)
         return wrong
-    }
-
-    private static func concurrently<Element: Sendable, Result: Sendable>(
-        _ elements: [Element], _ body: @escaping @Sendable (Element) async throws -> Result
-    ) async throws -> [Result] {
-        try await withThrowingTaskGroup(of: Result.self) { group in
-            for element in elements { group.addTask { try await body(element) } }
-            return try await group.reduce(into: []) { $0.append($1) }
-        }
     }
 
     // MARK: - Pulls

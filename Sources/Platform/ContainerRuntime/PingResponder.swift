@@ -1,6 +1,6 @@
 package import NIOCore
 
-/// The answerer of a peer's HTTP/2 pings (RFC 9113, section 6.7).
+/// A channel handler that answers a peer's HTTP/2 pings (RFC 9113, section 6.7).
 ///
 /// Go's gRPC measures the bandwidth of a connection with pings, up to one for each message that it receives.
 /// swift-nio-http2 takes that for an attack: it closes a connection with more than 200 pings in 30 seconds. containerd

@@ -72,7 +72,7 @@ public struct DaemonConfiguration: Sendable {
     /// means a share of the node's memory (`ImageOptions.defaultOpeningMemory`).
     public var openingMemory = 0
     /// The number of files that the daemon keeps open for layers (`ContentStore.Options.openFiles`).
-    public var openFiles = 4096
+    public var openFiles = ContentStore.Options().openFiles
     /// The path of the admin socket; `nil` disables it.
     public var adminAddress: String? = "/run/rivulet/admin.sock"
 
